@@ -1,0 +1,1 @@
+"""fleet.toml -> one frozen Config."""

@@ -1,0 +1,1 @@
+"""The one process per database that polls and acts."""

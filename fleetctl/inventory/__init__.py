@@ -1,0 +1,1 @@
+"""Which hosts exist and where they stand."""

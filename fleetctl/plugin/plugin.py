@@ -1,0 +1,54 @@
+"""What a plugin hands over: one frozen object with everything it declares.
+
+A plugin is a module named in the entry-point group `fleetctl.plugins` with a module attribute `plugin`. Nothing is
+called and nothing is registered: the object is the data sheet (ADR 0002).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fleetctl.model.metric import Metric
+from fleetctl.model.probe import Output, Probe
+from fleetctl.model.reading import ProbeResult
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """A reader for one form of a tool's output that may be held against a recording.
+
+    command: the command line whose output this reads, as a person would type it; looks: says whether a text looks
+    like this form (cheap: a few substrings of the first kilobytes); parse: never raises.
+    """
+
+    name: str
+    command: str
+    parse: Callable[[Output], ProbeResult]
+    looks: Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """Everything one vendor, device family or engine brings.
+
+    probes: asked of hosts; parsers: every output form that can be read, best first (`fleetctl probe parse`);
+    chips and faults: CSV files in the format of docs/reference/chips.md and faults.md; metrics: beyond the core's;
+    rules: functions of fleetctl.health; sources: facility endpoints by URL scheme; backends: schedulers by name;
+    commands: name -> "module:attribute" of a Typer app, with one help line.
+    """
+
+    name: str
+    title: str
+    doc: str = ""
+    probes: tuple[Probe, ...] = ()
+    parsers: tuple[Parser, ...] = ()
+    chips: Path | None = None
+    faults: Path | None = None
+    metrics: tuple[Metric, ...] = ()
+    rules: tuple[Any, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)  # scheme -> "module:attribute"
+    backends: Mapping[str, str] = field(default_factory=dict)  # name -> "module:attribute"
+    commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # name -> ("module:attribute", help)

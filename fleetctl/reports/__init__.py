@@ -1,0 +1,1 @@
+"""Health, capacity and availability over time."""

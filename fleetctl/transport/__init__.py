@@ -1,0 +1,1 @@
+"""How to reach a machine. The only network of the core."""

@@ -1,0 +1,1 @@
+"""Textual: the console."""

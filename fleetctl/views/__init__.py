@@ -1,0 +1,1 @@
+"""Rows and columns per noun, for tables, JSON, CSV and screens alike."""
