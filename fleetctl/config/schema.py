@@ -1,0 +1,195 @@
+"""Every setting of fleet.toml, declared once: validation, example file and reference page are generated from here.
+
+Tables of TOML are frozen dataclasses; a field is a key. To add a setting, add one field. Lists of tables are tuples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fleetctl.config.setting import setting
+
+
+@dataclass(frozen=True)
+class Site:
+    """One facility with one operator, region, grid and network position."""
+
+    name: str = setting("short name, used in filters and commands", example="lingang")
+    title: str = setting("name for people", default="", example="临港智算中心")
+    operator: str = setting("who owns the machines", default="", example="City Compute Ltd")
+    region: str = setting("administrative region", default="", example="Shanghai")
+    tier: str = setting("role in the network", default="city", choices=("hub", "city", "edge"))
+    grid_region: str = setting(
+        "power grid, for the carbon factor",
+        default="",
+        choices=("", "North", "Northeast", "East", "Central", "Northwest", "South", "Southwest"),
+        example="East",
+    )
+    jump: str = setting("SSH jump host for every host of the site", default="")
+    max_connecting: int = setting("SSH connections being set up at once", default=8, minimum=1, maximum=1000)
+    max_sessions: int = setting("SSH connections kept open at once", default=20000, minimum=1)
+    max_drain_pct: float = setting(
+        "share of the site that may be out of service at once", default=20.0, unit="%", minimum=0, maximum=100
+    )
+
+
+@dataclass(frozen=True)
+class Hall:
+    """A room of a site."""
+
+    name: str = setting("short name, unique in the fleet", example="lg-a")
+    site: str = setting("site it is in", example="lingang")
+
+
+@dataclass(frozen=True)
+class Rack:
+    """A rack, its place and its power budget."""
+
+    name: str = setting("short name, unique in the fleet; also the node group @name", example="lg-r12")
+    site: str = setting("site it is in", example="lingang")
+    hall: str = setting("hall it is in", default="", example="lg-a")
+    row: str = setting("row it is in", default="", example="3")
+    nodes: str = setting("hosts in it, as a node set", default="", example="gpu[001-008]")
+    power_budget_w: float | None = setting("what the rack may draw", default=None, unit="W", minimum=0, example=44000)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Hosts that are handed out as one kind of capacity."""
+
+    name: str = setting("short name; also the node group @name", example="train")
+    nodes: str = setting("hosts in it, as a node set", example="gpu[001-128]")
+    max_drain_pct: float = setting(
+        "share of the pool that may be out of service at once", default=20.0, unit="%", minimum=0, maximum=100
+    )
+    max_drain_nodes: int | None = setting(
+        "hosts of the pool that may be out of service at once", default=None, minimum=0
+    )
+
+
+@dataclass(frozen=True)
+class HostGroup:
+    """Hosts that are reached and built alike. Folded: one entry describes thousands."""
+
+    nodes: str = setting("hosts, as a node set", example="gpu[001-128]")
+    site: str = setting("site they are in", example="lingang")
+    address: str = setting(
+        "address pattern: {name} is the host's name, %{n} its last number; empty: as the SSH config says",
+        default="",
+        example="{name}.lingang.example",
+    )
+    port: int | None = setting("SSH port", default=None, minimum=1, maximum=65535)
+    user: str = setting("SSH user", default="", example="ops")
+    jump: str = setting("SSH jump host", default="", example="bastion.lingang.example")
+    transport: str = setting("how they are reached", default="ssh", choices=("ssh", "local", "replay"))
+    model: str = setting("server model expected", default="", example="Atlas 800T A2")
+    chip: str = setting("accelerator expected, as the chip catalogue calls it", default="", example="H100 SXM5 80GB")
+    cards: int | None = setting("accelerators expected per host", default=None, minimum=0, maximum=256, example=8)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A named node set, used as @name."""
+
+    name: str = setting("group name", example="lemons")
+    nodes: str = setting("hosts in it, as a node set", example="gpu[007,042]")
+
+
+@dataclass(frozen=True)
+class Poll:
+    """How often hosts are asked, and when a value counts as old."""
+
+    interval_s: float = setting("length of a round", default=60.0, unit="s", minimum=1, maximum=3600)
+    slow_interval_s: float = setting("cadence of slow probes", default=300.0, unit="s", minimum=1)
+    quiet_interval_s: float = setting("cadence for hosts that do not answer", default=300.0, unit="s", minimum=1)
+    stale_after: float = setting("rounds after which a value counts as stale", default=2.5, minimum=1)
+    unreachable_after: int = setting("failed rounds before a host counts as unreachable", default=2, minimum=1)
+    max_output_bytes: int = setting("output kept per probe and round", default=1_048_576, unit="B", minimum=4096)
+    expected_hosts: int = setting("hosts a fleet file may name at most", default=200_000, minimum=1)
+
+
+@dataclass(frozen=True)
+class Ssh:
+    """How SSH connections are made. The user's own SSH config, agent, certificates and known hosts are honoured."""
+
+    config: str = setting("SSH config file; empty: none", default="~/.ssh/config")
+    known_hosts: str = setting("the user's known hosts; read only", default="~/.ssh/known_hosts")
+    host_keys: str = setting("our own store of accepted host keys; empty: beside the database", default="")
+    host_key_policy: str = setting(
+        "what to do with a host never seen before", default="strict", choices=("strict", "accept-new")
+    )
+    identity_files: tuple[str, ...] = setting("private keys, before those of the SSH config", default=())
+    connect_timeout_s: float = setting("limit for setting up one connection", default=15.0, unit="s", minimum=1)
+    keepalive_s: float = setting("idle time before a keep-alive", default=30.0, unit="s", minimum=1)
+    connects_per_second: float = setting(
+        "new connections a second, per jump host or site", default=50.0, unit="1/s", minimum=0.1
+    )
+    max_connecting: int = setting("connections being set up at once, in all", default=32, minimum=1)
+    loop: str = setting(
+        "keep a small loop on the host that streams frames", default="auto", choices=("auto", "python", "sh", "exec")
+    )
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where telemetry goes and how long it stays."""
+
+    path: str = setting("database file; on a local disk", default="~/.local/share/fleetctl/fleet.db")
+    raw_hours: float = setting("time that single samples are kept as plain rows", default=2.0, unit="h", minimum=0.1)
+    chunk_days: float = setting("time that single samples are kept in sealed chunks", default=14.0, unit="d", minimum=0)
+    rollup_days: float = setting("time that hourly rollups are kept", default=400.0, unit="d", minimum=1)
+    event_days: float = setting("time that events and resolved findings are kept", default=400.0, unit="d", minimum=1)
+
+
+@dataclass(frozen=True)
+class Guards:
+    """How much one operation, or all of them together, may take out of service."""
+
+    confirm_above_pct: float = setting(
+        "share of a site above which the number of nodes must be typed", default=10.0, unit="%", minimum=0, maximum=100
+    )
+    max_nodes: int = setting("nodes one plan may touch", default=500, minimum=1)
+    max_rack_pct: float = setting(
+        "share of a rack that may be out of service at once", default=100.0, unit="%", minimum=0, maximum=100
+    )
+    breaker_actions: int = setting(
+        "automatic actions after which automation stops until a person resets it", default=20, minimum=1
+    )
+    breaker_window_s: float = setting("window in which those actions are counted", default=3600.0, unit="s", minimum=1)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When a value becomes a finding. Chips may set their own in the catalogue."""
+
+    card_temp_warn_c: float = setting("core temperature", default=85.0, unit="°C")
+    card_temp_crit_c: float = setting("core temperature", default=92.0, unit="°C")
+    disk_warn_pct: float = setting("fullest file system", default=85.0, unit="%")
+    disk_crit_pct: float = setting("fullest file system", default=95.0, unit="%")
+    mem_warn_pct: float = setting("memory in use on the host", default=95.0, unit="%")
+    procs_d_warn: int = setting("processes in state D", default=8)
+    clock_skew_warn_s: float = setting("host clock against console clock", default=5.0, unit="s")
+    hold_rounds: int = setting(
+        "rounds a condition must last before it fires, and be gone before it resolves", default=2, minimum=1
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole of fleet.toml. `path` and `text_lines` locate errors; they are not settings."""
+
+    name: str = setting("name of the fleet", default="fleet", example="city-pool")
+    sites: tuple[Site, ...] = setting("sites", default=())
+    halls: tuple[Hall, ...] = setting("halls", default=())
+    racks: tuple[Rack, ...] = setting("racks", default=())
+    pools: tuple[Pool, ...] = setting("pools", default=())
+    hosts: tuple[HostGroup, ...] = setting("hosts", default=())
+    groups: tuple[Group, ...] = setting("named node sets", default=())
+    poll: Poll = setting("polling", factory=Poll)
+    ssh: Ssh = setting("SSH", factory=Ssh)
+    store: Store = setting("storage", factory=Store)
+    guards: Guards = setting("guards", factory=Guards)
+    thresholds: Thresholds = setting("thresholds", factory=Thresholds)
+    language: str = setting(
+        "language of screens and reports; empty: from the environment", default="", choices=("", "en", "zh")
+    )

@@ -1,0 +1,5 @@
+"""biren: not read yet."""
+
+from fleetctl.plugin import Plugin
+
+plugin = Plugin(name="biren", title="biren")

@@ -1,0 +1,5 @@
+"""iluvatar: not read yet."""
+
+from fleetctl.plugin import Plugin
+
+plugin = Plugin(name="iluvatar", title="iluvatar")

@@ -1,0 +1,5 @@
+"""kunlunxin: not read yet."""
+
+from fleetctl.plugin import Plugin
+
+plugin = Plugin(name="kunlunxin", title="kunlunxin")

@@ -1,0 +1,5 @@
+"""mthreads: not read yet."""
+
+from fleetctl.plugin import Plugin
+
+plugin = Plugin(name="mthreads", title="mthreads")

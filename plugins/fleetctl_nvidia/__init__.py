@@ -1,0 +1,5 @@
+"""nvidia: not read yet."""
+
+from fleetctl.plugin import Plugin
+
+plugin = Plugin(name="nvidia", title="nvidia")
