@@ -74,7 +74,7 @@ class HostGroup:
     nodes: str = setting("hosts, as a node set", example="gpu[001-128]")
     site: str = setting("site they are in", example="lingang")
     address: str = setting(
-        "address pattern: {name} is the host's name, %{n} its last number; empty: as the SSH config says",
+        "address pattern: {name} is the host's name, {number} its last number; empty: as the SSH config says",
         default="",
         example="{name}.lingang.example",
     )

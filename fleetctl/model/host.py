@@ -10,7 +10,7 @@ class Host:
     """One machine of the inventory. Names are unique in a fleet.
 
     transport: "ssh", "local" or "replay"; address, port, user, jump: None means "as the user's SSH config says";
-    cards and chip: what the operator expects to find; None means nothing is expected. weight: tie-breaker for sorting.
+    cards and chip: what the operator expects to find; None means nothing is expected.
     """
 
     name: str

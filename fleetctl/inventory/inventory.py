@@ -1,0 +1,201 @@
+"""Which hosts exist, where each stands, and which of them a node set names."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from fleetctl.config.schema import Config, Hall, HostGroup, Pool, Rack, Site
+from fleetctl.errors import ConfigError, NotFoundError
+from fleetctl.inventory.nodesets import expand, fold
+from fleetctl.model.host import Host
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The fleet as declared. `hosts` keeps the order of the file; `groups` maps @name to a node set."""
+
+    hosts: Mapping[str, Host]
+    sites: Mapping[str, Site]
+    halls: Mapping[str, Hall]
+    racks: Mapping[str, Rack]
+    pools: Mapping[str, Pool]
+    groups: Mapping[str, str]
+    _by_rack: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    _by_pool: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+
+    def select(self, nodeset: str) -> list[Host]:
+        """The hosts a node set names, in the set's order.
+
+        Raises UsageError (no node set), NotFoundError (a name or group this fleet does not have).
+        """
+        if nodeset in self.hosts:
+            return [self.hosts[nodeset]]
+        names = expand(nodeset, self.groups)
+        unknown = [name for name in names if name not in self.hosts]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], list(self.hosts)[:20_000], n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise NotFoundError(f"not in this fleet: {fold(unknown)}", hint=f"{hint}`fleetctl nodes -o name` lists all")
+        return [self.hosts[name] for name in names]
+
+    def fold(self, names: Iterable[str]) -> str:
+        """Names -> folded node set."""
+        return fold(names)
+
+    def rack_hosts(self, rack: str) -> tuple[str, ...]:
+        """Names of the hosts in a rack, () when it has none or does not exist."""
+        return self._by_rack.get(rack, ())
+
+    def pool_hosts(self, pool: str) -> tuple[str, ...]:
+        """Names of the hosts in a pool, () when it has none or does not exist."""
+        return self._by_pool.get(pool, ())
+
+
+def build_inventory(config: Config) -> Inventory:
+    """The inventory a config declares. Raises ConfigError naming duplicates, unknown sites, racks and hosts."""
+    problems: list[str] = []
+    sites = _unique("site", config.sites, problems)
+    halls = _unique("hall", config.halls, problems)
+    racks = _unique("rack", config.racks, problems)
+    pools = _unique("pool", config.pools, problems)
+    hosts = _hosts(config, sites, problems)
+    groups = {"*": ",".join(g.nodes for g in config.hosts if g.nodes)}
+    for kind, things in (("group", config.groups), ("pool", config.pools), ("rack", config.racks)):
+        for thing in things:
+            if thing.nodes and groups.setdefault(thing.name, thing.nodes) != thing.nodes:
+                problems.append(f"{kind} {thing.name!r}: another group has this name; names after @ are shared")
+    for site in config.sites:
+        groups.setdefault(site.name, ",".join(g.nodes for g in config.hosts if g.site == site.name))
+
+    by_rack = _members("rack", racks.values(), groups, hosts, problems)
+    by_pool = _members("pool", pools.values(), groups, hosts, problems)
+    for thing in (*config.halls, *config.racks):
+        if thing.site not in sites:
+            problems.append(
+                f"{type(thing).__name__.lower()} {thing.name!r}: no site named {thing.site!r}{_near(thing.site, sites)}"
+            )
+    for rack in config.racks:
+        if rack.hall and rack.hall not in halls:
+            problems.append(f"rack {rack.name!r}: no hall named {rack.hall!r}{_near(rack.hall, halls)}")
+    if problems:
+        shown = "\n".join(problems[:20]) + (f"\n... and {len(problems) - 20} more" if len(problems) > 20 else "")
+        raise ConfigError(shown, hint="`fleetctl config check` reads fleet.toml again")
+    placed = _placed(hosts, racks, by_rack, by_pool)
+    return Inventory(placed, sites, halls, racks, pools, groups, by_rack, by_pool)
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class _Placed(_Named, Protocol):
+    @property
+    def nodes(self) -> str: ...
+
+
+_T = TypeVar("_T", bound=_Named)
+
+
+def _unique(kind: str, things: Iterable[_T], problems: list[str]) -> dict[str, _T]:
+    found: dict[str, _T] = {}
+    for thing in things:
+        if thing.name in found:
+            problems.append(f"{kind} {thing.name!r} is declared twice")
+        found[thing.name] = thing
+    return found
+
+
+def _hosts(config: Config, sites: Mapping[str, Site], problems: list[str]) -> dict[str, Host]:
+    hosts: dict[str, Host] = {}
+    for index, group in enumerate(config.hosts):
+        if group.site not in sites:
+            problems.append(f"hosts[{index}] {group.nodes!r}: no site named {group.site!r}{_near(group.site, sites)}")
+        jump = group.jump or (sites[group.site].jump if group.site in sites else "")
+        names = expand(group.nodes, limit=config.poll.expected_hosts)
+        doubles = [name for name in names if name in hosts]
+        if doubles:
+            problems.append(f"hosts[{index}]: {fold(doubles)} named in another [[hosts]] already")
+        for name in names:
+            hosts[name] = Host(
+                name=name,
+                site=group.site,
+                address=_address(group, name, index, problems),
+                port=group.port,
+                user=group.user or None,
+                jump=jump or None,
+                transport=group.transport,
+                model=group.model or None,
+                chip=group.chip or None,
+                cards=group.cards,
+            )
+        if len(hosts) > config.poll.expected_hosts:
+            raise ConfigError(
+                f"hosts[{index}]: more than {config.poll.expected_hosts:,} hosts",
+                hint="raise poll.expected_hosts if meant",
+            )
+    return hosts
+
+
+def _address(group: HostGroup, name: str, index: int, problems: list[str]) -> str | None:
+    if not group.address:
+        return None
+    digits = re.findall(r"\d+", name)
+    try:
+        return group.address.format(name=name, number=int(digits[-1]) if digits else 0)
+    except (KeyError, IndexError, ValueError) as error:
+        message = (
+            f"hosts[{index}].address: {group.address!r} is no pattern ({error}); {{name}} and {{number}} are known"
+        )
+        if message not in problems:
+            problems.append(message)
+        return None
+
+
+def _members(
+    kind: str, things: Iterable[_Placed], groups: Mapping[str, str], hosts: Mapping[str, Host], problems: list[str]
+) -> dict[str, tuple[str, ...]]:
+    members: dict[str, tuple[str, ...]] = {}
+    for thing in things:
+        names = expand(thing.nodes, groups) if thing.nodes else []
+        unknown = [name for name in names if name not in hosts]
+        if unknown:
+            problems.append(f"{kind} {thing.name!r}: {fold(unknown)} in no [[hosts]]")
+        members[thing.name] = tuple(names)
+    return members
+
+
+def _placed(
+    hosts: Mapping[str, Host],
+    racks: Mapping[str, Rack],
+    by_rack: Mapping[str, tuple[str, ...]],
+    by_pool: Mapping[str, tuple[str, ...]],
+) -> dict[str, Host]:
+    """Hosts with the rack, hall, row and pools that name them."""
+    rack_of = {name: racks[rack] for rack, names in by_rack.items() for name in names}
+    pools_of: defaultdict[str, list[str]] = defaultdict(list)
+    for pool, names in by_pool.items():
+        for name in names:
+            pools_of[name].append(pool)
+    placed = {}
+    for name, host in hosts.items():
+        rack = rack_of.get(name)
+        placed[name] = dataclasses.replace(
+            host,
+            rack=rack.name if rack else None,
+            hall=(rack.hall or None) if rack else None,
+            row=(rack.row or None) if rack else None,
+            pools=tuple(pools_of.get(name, ())),
+        )
+    return placed
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,88 @@
+"""Node sets as ClusterShell writes them: `gpu[001-128]`, `@rack12`, `,` union, `!` minus, `&` and, `^` either.
+
+ClusterShell does the set algebra; this page only bounds what it may expand to and words its errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from fleetctl.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from ClusterShell.NodeUtils import GroupResolver
+
+MAX_NODES = 200_000  # of one expression: twice the largest pool anybody runs
+MAX_TEXT = 1_000_000
+
+_RANGE = re.compile(r"\[([^\]]*)\]")
+_GROUP = re.compile(r"@([A-Za-z0-9_.*-]+)")
+
+
+def expand(text: str, groups: Mapping[str, str] | None = None, *, limit: int = MAX_NODES) -> list[str]:
+    """Names in the set, in ClusterShell's order. `groups`: name -> node set, for @name.
+
+    Raises UsageError when the text is no node set or expands to more than `limit`, NotFoundError for an unknown group.
+    """
+    from ClusterShell.NodeSet import NodeSet, NodeSetException
+    from ClusterShell.NodeUtils import GroupSourceError
+
+    _check_size(text, limit)
+    for name in _GROUP.findall(text):
+        if name not in (groups or {}):
+            known = ", ".join(f"@{group}" for group in sorted(groups or {})[:12]) or "none"
+            raise NotFoundError(f"no group named @{name}", hint=f"groups of this fleet: {known}")
+        _check_size((groups or {})[name], limit)
+    try:
+        found = NodeSet(text, resolver=_resolver(groups or {}))
+        if len(found) > limit:
+            raise UsageError(f"{_short(text)} names {len(found):,} nodes; at most {limit:,} are allowed")
+        return [str(name) for name in found]
+    except (NodeSetException, GroupSourceError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{_short(text)} is not a node set: {error}", hint="write gpu[001-128], gpu1,gpu7, @rack12 or @train!gpu7"
+        ) from error
+
+
+def fold(names: Iterable[str]) -> str:
+    """Names -> the shortest node set: gpu001, gpu002, gpu003 -> gpu[001-003]. "" for none."""
+    from ClusterShell.NodeSet import NodeSet
+
+    listed = list(names)
+    plain = [n for n in listed if re.fullmatch(r"[A-Za-z0-9._-]+", n)]
+    odd = sorted(set(listed) - set(plain))  # names ClusterShell would read as syntax
+    folded = str(NodeSet.fromlist(plain, resolver=_resolver({}))) if plain else ""
+    return ",".join([folded, *odd] if folded else odd)
+
+
+def _check_size(text: str, limit: int) -> None:
+    """Refuse `gpu[1-99999999]` before anything is expanded."""
+    if len(text) > MAX_TEXT:
+        raise UsageError(f"a node set of {len(text):,} characters is too long", hint="fold it: gpu[0001-9999]")
+    for word in re.split(r"[,\s!&^](?![^\[]*\])", text):
+        size = 1
+        for inside in _RANGE.findall(word):
+            size *= max(1, sum(_range_size(part) for part in inside.split(",")))
+        if size > limit:
+            raise UsageError(f"{_short(word)} names {size:,} nodes; at most {limit:,} are allowed")
+
+
+def _range_size(part: str) -> int:
+    match = re.fullmatch(r"\s*(\d{1,18})-(\d{1,18})(?:/(\d{1,9}))?\s*", part)
+    if match is None:
+        return 1
+    low, high, step = int(match[1]), int(match[2]), int(match[3] or 1)
+    return max(0, high - low) // max(step, 1) + 1
+
+
+def _resolver(groups: Mapping[str, str]) -> GroupResolver:
+    from ClusterShell.NodeUtils import GroupResolver, GroupSource
+
+    source = GroupSource("fleet", groups=dict(groups), allgroups=groups.get("*"))
+    return GroupResolver(source)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
