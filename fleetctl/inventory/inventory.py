@@ -66,10 +66,10 @@ def build_inventory(config: Config) -> Inventory:
     pools = _unique("pool", config.pools, problems)
     hosts = _hosts(config, sites, problems)
     groups = {"*": ",".join(g.nodes for g in config.hosts if g.nodes)}
-    for kind, things in (("group", config.groups), ("pool", config.pools), ("rack", config.racks)):
-        for thing in things:
-            if thing.nodes and groups.setdefault(thing.name, thing.nodes) != thing.nodes:
-                problems.append(f"{kind} {thing.name!r}: another group has this name; names after @ are shared")
+    for named in (*config.groups, *config.pools, *config.racks):
+        if named.nodes and groups.setdefault(named.name, named.nodes) != named.nodes:
+            what = f"{type(named).__name__.lower()} {named.name!r}"
+            problems.append(f"{what}: another group has this name; names after @ are shared")
     for site in config.sites:
         groups.setdefault(site.name, ",".join(g.nodes for g in config.hosts if g.site == site.name))
 
