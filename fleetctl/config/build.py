@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -90,11 +91,10 @@ def _check_limits(value: Any, metadata: Any, path: Path, problems: Problems) -> 
         hint = f"; did you mean {near[0]!r}?" if near else ""
         problems.add(path, f"{value!r} is not one of {', '.join(repr(c) for c in choices if c)}{hint}")
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if value != value or (low is not None and value < low):
-            problems.add(
-                path,
-                f"{value:g}{unit} is below the least allowed, {low:g}{unit}" if low is not None else "is not a number",
-            )
+        if not math.isfinite(value):
+            problems.add(path, f"{value} is not a usable number")
+        if low is not None and value < low:
+            problems.add(path, f"{value:g}{unit} is below the least allowed, {low:g}{unit}")
         if high is not None and value > high:
             problems.add(path, f"{value:g}{unit} is above the most allowed, {high:g}{unit}")
 

@@ -176,7 +176,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Config:
-    """The whole of fleet.toml. `path` and `text_lines` locate errors; they are not settings."""
+    """The whole of fleet.toml."""
 
     name: str = setting("name of the fleet", default="fleet", example="city-pool")
     sites: tuple[Site, ...] = setting("sites", default=())

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from fleetctl.config.schema import Config, Hall, HostGroup, Pool, Rack, Site
+from fleetctl.config.schema import Config, Group, Hall, HostGroup, Pool, Rack, Site
 from fleetctl.errors import ConfigError, NotFoundError
 from fleetctl.inventory.nodesets import expand, fold
 from fleetctl.model.host import Host
@@ -66,7 +66,8 @@ def build_inventory(config: Config) -> Inventory:
     pools = _unique("pool", config.pools, problems)
     hosts = _hosts(config, sites, problems)
     groups = {"*": ",".join(g.nodes for g in config.hosts if g.nodes)}
-    for named in (*config.groups, *config.pools, *config.racks):
+    node_groups: list[Group | Pool | Rack] = [*config.groups, *config.pools, *config.racks]
+    for named in node_groups:
         if named.nodes and groups.setdefault(named.name, named.nodes) != named.nodes:
             what = f"{type(named).__name__.lower()} {named.name!r}"
             problems.append(f"{what}: another group has this name; names after @ are shared")
@@ -75,11 +76,11 @@ def build_inventory(config: Config) -> Inventory:
 
     by_rack = _members("rack", racks.values(), groups, hosts, problems)
     by_pool = _members("pool", pools.values(), groups, hosts, problems)
-    for thing in (*config.halls, *config.racks):
-        if thing.site not in sites:
-            problems.append(
-                f"{type(thing).__name__.lower()} {thing.name!r}: no site named {thing.site!r}{_near(thing.site, sites)}"
-            )
+    places: list[Hall | Rack] = [*config.halls, *config.racks]
+    for place in places:
+        if place.site not in sites:
+            what = f"{type(place).__name__.lower()} {place.name!r}"
+            problems.append(f"{what}: no site named {place.site!r}{_near(place.site, sites)}")
     for rack in config.racks:
         if rack.hall and rack.hall not in halls:
             problems.append(f"rack {rack.name!r}: no hall named {rack.hall!r}{_near(rack.hall, halls)}")
