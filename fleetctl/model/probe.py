@@ -40,8 +40,16 @@ class Probe:
     asked again when the answer stops fitting), "" means always; timeout_s: enforced on the host; every_s: cadence, 0
     means every round; background: run beside the round, its answer comes with a later frame (slow tools); replaces:
     names of probes that need not run where this one answers (the in-process reader replaces starting the tool);
-    python: source of a python3 reader to run in-process on the host instead of `command` ("" if none; it defines
-    `read() -> str` and prints the same text that parse takes).
+    python: source of a self-contained python3.6 module that defines `read() -> str` ("" if none). Where the host has
+    python3 it replaces `command`: a child process of the host loop imports it once, lives on, and calls `read()` when
+    the probe is due, so it may keep handles and counters. What it returns is the text that parse takes. If it raises,
+    `command` is run instead (if there is one) and the reader is tried again ten minutes later. It is not to write to
+    stdout; a read that does not end is the outcome `hung`.
+
+    columns: metric names of the quick form (() if none): the text ends in one line of JSON values, `[[71, 40.5, null], ...]`,
+    one row per reading in the order in which parse returns them, one value per column, in the catalogue's units.
+    While all lines before it stay the same, only that line travels and parse is not called again. So: identity,
+    states, faults and processes go above, numbers into the last line. parse must read the same text as a whole.
     """
 
     name: str
@@ -53,4 +61,5 @@ class Probe:
     background: bool = False
     replaces: tuple[str, ...] = ()
     python: str = ""
+    columns: tuple[str, ...] = ()
     doc: str = ""

@@ -6,14 +6,14 @@ called and nothing is registered: the object is the data sheet (ADR 0002).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fleetctl.model.metric import Metric
 from fleetctl.model.probe import Output, Probe
-from fleetctl.model.reading import ProbeResult
+from fleetctl.model.reading import Fault, ProbeResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ class Plugin:
     probes: asked of hosts; parsers: every output form that can be read, best first (`fleetctl probe parse`);
     chips and faults: CSV files in the format of docs/reference/chips.md and faults.md; metrics: beyond the core's;
     rules: functions of fleetctl.health; sources: facility endpoints by URL scheme; backends: schedulers by name;
-    commands: name -> "module:attribute" of a Typer app, with one help line.
+    commands: name -> "module:attribute" of a Typer app, with one help line. kernel_faults: faults of this vendor in new
+    lines of the kernel log, as `dmesg --time-format=iso` prints them (`2026-11-21T22:30:00,123456+00:00 NVRM: ...`;
+    a line may lack its time); pure, cheap for lines of others, never raises; () if there are none.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Plugin:
     faults: Path | None = None
     metrics: tuple[Metric, ...] = ()
     rules: tuple[Any, ...] = ()
+    kernel_faults: Callable[[Sequence[str]], tuple[Fault, ...]] | None = None
     sources: Mapping[str, str] = field(default_factory=dict)  # scheme -> "module:attribute"
     backends: Mapping[str, str] = field(default_factory=dict)  # name -> "module:attribute"
     commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # name -> ("module:attribute", help)
