@@ -1,1 +1,5 @@
 """The SQLite file. The only SQL."""
+
+from fleetctl.store.database import Database
+
+__all__ = ["Database"]
