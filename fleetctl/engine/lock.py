@@ -1,0 +1,61 @@
+"""Who may poll and act: whoever holds an flock beside the database. A crash frees it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from fleetctl.errors import ConflictError, StoreReadOnlyError
+
+
+def lock_path(database: Path) -> Path:
+    """The lock file of a database."""
+    return database.with_name(database.name + ".engine")
+
+
+class EngineLock:
+    """Held while this process is the engine of a database.
+
+    Raises ConflictError when another process holds it, naming its pid.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._path = lock_path(database)
+        self._fd = -1
+
+    def __enter__(self) -> EngineLock:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreReadOnlyError(
+                f"{self._path}: {error.strerror}", hint="choose another place: store.path in fleet.toml"
+            ) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            pid = os.pread(fd, 32, 0).decode(errors="replace").strip() or "?"
+            os.close(fd)
+            raise ConflictError(
+                f"an engine runs already (pid {pid})", hint="`fleetctl engine status` shows what it does"
+            ) from error
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        self._fd = fd
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._fd)  # closing frees the lock; the file stays, so that nobody locks a deleted one
+
+
+def is_running(database: Path) -> bool:
+    """Whether some process holds the lock now."""
+    try:
+        with EngineLock(database):
+            return False
+    except ConflictError:
+        return True
