@@ -47,7 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("fleetctl.cli.check", "monitoring checks: Nagios, Checkmk, Prometheus text file"),
     "report": ("fleetctl.cli.report", "health report: what changed since the last one"),
     "db": ("fleetctl.cli.db", "check, back up and measure the database"),
-    "demo": ("fleetctl.cli.demo", "a simulated fleet behind real SSH servers"),
+    "demo": ("fleetctl_demo.command", "a simulated fleet behind real SSH servers"),
     "config": ("fleetctl.cli.config", "check, show and explain fleet.toml"),
     "plugins": ("fleetctl.cli.plugins", "what is installed, and what is broken"),
     "probe": ("fleetctl.cli.probe", "try one probe by hand, or hold a recording against its parser"),
