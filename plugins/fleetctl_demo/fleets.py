@@ -87,7 +87,9 @@ CITY = Fleet(
         Part("minhang", "mh-910b-", 16, B910B3, model="Atlas 800T A2", rack_budget_w=26_000),
         Part("jiading", "jd-a100-", 8, A100, model="DGX A100", rack_budget_w=28_000),
         Part("jiading", "jd-mi300-", 4, MI300X, model="PowerEdge XE9680", rack_budget_w=40_000),
-        Part("pudong", "pd-cpu-", 4, None, cards=0, model="PowerEdge R750", per_rack=16, rack_budget_w=16_000, pool="cpu"),
+        Part(
+            "pudong", "pd-cpu-", 4, None, cards=0, model="PowerEdge R750", per_rack=16, rack_budget_w=16_000, pool="cpu"
+        ),
         Part("qingpu", "qp-l40s-", 4, L40S, cards=4, model="R5300 G5", rack_budget_w=12_000, pool="infer"),
     ),
 )
