@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from fleetctl.errors import FleetctlError
+from fleetctl import __version__
+from fleetctl.errors import FleetctlError, UsageError
+from fleetctl.i18n import _
 
 # name -> (module, one help line). Each module has an `app` (typer.Typer). To add a command, add its file and one line.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -68,27 +72,45 @@ class LazyGroup(TyperGroup):
         return sorted(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
+        module, help_line = COMMANDS.get(cmd_name) or _plugin_command(cmd_name) or ("", "")
+        if not module:
             return None
-        module, help_line = COMMANDS[cmd_name]
-        if _only_listing(ctx, cmd_name):
-            return typer.main.get_command(_placeholder(help_line))
-        command = typer.main.get_command(importlib.import_module(module).app)
+        path, _colon, attribute = module.partition(":")
+        command = typer.main.get_command(getattr(importlib.import_module(path), attribute or "app"))
         command.name = cmd_name
         command.short_help = help_line
         return command
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if not ctx.resilient_parsing and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            near = get_close_matches(args[0], list(COMMANDS), n=1, cutoff=0.5)
+            hint = _("did you mean `fleetctl {name}`? ").format(name=near[0]) if near else ""
+            raise UsageError(
+                _("no command named {name}").format(name=repr(args[0])), hint=hint + _("`fleetctl --help` lists all")
+            )
+        return super().resolve_command(ctx, args)
 
-def _only_listing(ctx: Any, name: str) -> bool:
-    """True while `fleetctl --help` or completion prints the list: names and help lines suffice."""
-    words = [w for w in sys.argv[1:] if not w.startswith("-")]
-    return name not in words and "_FLEETCTL_COMPLETE" not in os.environ
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of `--help`: names and help lines suffice, no command is imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _(COMMANDS[name][1])) for name in self.list_commands(ctx)])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Names of commands for completion, again without importing any."""
+        from typer._click.shell_completion import CompletionItem
+
+        names = [n for n in self.list_commands(ctx) if n.startswith(incomplete)]
+        options = (
+            [] if names and not incomplete.startswith("-") else super(TyperGroup, self).shell_complete(ctx, incomplete)
+        )
+        return [*(CompletionItem(n, help=COMMANDS[n][1]) for n in names), *options]
 
 
-def _placeholder(help_line: str) -> typer.Typer:
-    app = typer.Typer()
-    app.command(short_help=help_line, help=help_line)(lambda: None)
-    return app
+def _plugin_command(name: str) -> tuple[str, str] | None:
+    """A command some plugin brings; plugins are imported only for a name that is none of ours."""
+    from fleetctl.plugin import load_plugins
+
+    return next((p.commands[name] for p in load_plugins()[0] if name in p.commands), None)
 
 
 app = typer.Typer(
@@ -102,20 +124,64 @@ app = typer.Typer(
 )
 
 
+def _print_version(value: bool) -> None:
+    if value:
+        print(f"fleetctl {__version__}")
+        raise typer.Exit
+
+
 @app.callback(invoke_without_command=True)
-def main(ctx: typer.Context) -> None:
+def main(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-C", help="fleet file, instead of the usual places", show_default=False)
+    ] = None,
+    lang: Annotated[str, typer.Option("--lang", help="en or zh, instead of what the environment says")] = "",
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="say more on stderr")] = 0,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
     """Operate a fleet of AI computing power from one terminal. Without a command: the console."""
+    from fleetctl.cli.context import GlobalOptions, set_options
+
+    if lang and not lang.lower().startswith(("en", "zh")):
+        raise UsageError(_("no language named {name}").format(name=repr(lang)), hint="--lang en, --lang zh")
+    set_options(GlobalOptions(config, verbose, lang))
+    if ctx.invoked_subcommand is None:
+        from fleetctl.cli.console import open_console
+
+        open_console()
 
 
 def run(argv: list[str]) -> int:
     """Run one command line; the only place where errors become words. Returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A locale without Chinese must not end a report in the middle.
+        getattr(stream, "reconfigure", lambda **_kw: None)(errors="backslashreplace")
     try:
         result = typer.main.get_command(app).main(argv, prog_name="fleetctl", standalone_mode=False)
+        sys.stdout.flush()
     except FleetctlError as error:
-        print(f"fleetctl: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+        _say(str(error), error.hint)
         return error.exit_code
-    except KeyboardInterrupt:
+    except typer.TyperException as error:  # the parser's own usage errors
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "fleetctl"
+        _say(error.format_message(), _("`{command} --help` shows how it is called").format(command=path))
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
         return 130
+    except BrokenPipeError:
+        # The reader has seen enough; what Python would flush at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return result if isinstance(result, int) else 0
+
+
+def _say(message: str, hint: str) -> None:
+    from fleetctl.cli.output import clean_lines
+
+    print(clean_lines(f"fleetctl: {message}"), file=sys.stderr)
+    if hint:
+        print(clean_lines(f"  {hint}"), file=sys.stderr)
