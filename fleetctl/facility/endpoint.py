@@ -1,0 +1,116 @@
+"""One facility endpoint: its address, how it is trusted, and whose credentials open it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from fleetctl.errors import UsageError
+
+DEFAULT_PORTS = {
+    "redfish+https": 443,
+    "https": 443,
+    "redfish+http": 80,
+    "http": 80,
+    "ipmi": 623,
+    "snmp": 161,
+    "modbus": 502,
+    "bacnet": 47808,
+    "mqtt": 1883,
+    "mqtts": 8883,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who we are to an endpoint. Comes from a file or a command, never from a flag; repr hides the secrets."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    community: str = field(default="", repr=False)
+    privilege: str = ""  # IPMI: user, operator, administrator
+    auth_protocol: str = ""  # SNMPv3: MD5, SHA, SHA256 ...
+    auth_key: str = field(default="", repr=False)
+    priv_protocol: str = ""  # SNMPv3: DES, AES, AES256 ...
+    priv_key: str = field(default="", repr=False)
+    context: str = ""  # SNMPv3; real devices use the empty one
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where and how. options: the query of the URL (`unit`, `map`, `version`); tls_pin: SHA-256 of the certificate."""
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+    credentials: Credentials = field(default_factory=Credentials)
+    tls_pin: str = ""
+    tls_ca: Path | None = None
+    insecure: bool = False
+    timeout_s: float = 30.0
+    map_path: str = ""
+
+
+def parse_url(
+    url: str,
+    *,
+    credentials: Credentials | None = None,
+    tls_pin: str = "",
+    tls_ca: Path | None = None,
+    insecure: bool = False,
+    timeout_s: float = 30.0,
+    map_path: str = "",
+) -> Endpoint:
+    """An Endpoint from `scheme://host:port/path?option=value`. Raises UsageError.
+
+    A user name (or SNMP community) may stand before the host, a password may not: it would be seen in `ps` and logs.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"not an address: {url[:200]!r} ({error})", hint=_SHAPES) from None
+    if not parts.scheme or not parts.hostname:
+        raise UsageError(f"not an address: {url[:200]!r}", hint=_SHAPES)
+    if parts.scheme not in DEFAULT_PORTS:
+        raise UsageError(f"unknown kind of endpoint {parts.scheme!r}", hint=_SHAPES)
+    if parts.password is not None:
+        raise UsageError(
+            "a password does not belong into an address", hint="put it in a file of mode 0600: --credentials FILE"
+        )
+    options = dict(parse_qsl(parts.query))
+    given = credentials or Credentials()
+    if parts.username:
+        name = unquote(parts.username)
+        if parts.scheme == "snmp" and not given.user:
+            given = Credentials(community=name)
+        elif not given.user:
+            given = Credentials(user=name, password=given.password, privilege=given.privilege)
+    host = parts.hostname
+    shown = f"[{host}]" if ":" in host else host
+    where = f"{parts.scheme}://{shown}:{port or DEFAULT_PORTS[parts.scheme]}"
+    keep = "&".join(f"{k}={v}" for k, v in options.items())
+    return Endpoint(
+        url=where + (parts.path if parts.path != "/" else "") + (f"?{keep}" if keep else ""),
+        scheme=parts.scheme,
+        host=host,
+        port=port or DEFAULT_PORTS[parts.scheme],
+        path=parts.path,
+        options=options,
+        credentials=given,
+        tls_pin=tls_pin.lower().replace(":", ""),
+        tls_ca=tls_ca,
+        insecure=insecure,
+        timeout_s=timeout_s,
+        map_path=map_path or options.get("map", ""),
+    )
+
+
+_SHAPES = (
+    "for example https://bmc1, redfish+https://10.0.0.7:8443, ipmi://10.0.0.7, snmp://pdu3, "
+    "modbus://10.0.0.9:502/1?map=schneider-pm5000"
+)

@@ -1,0 +1,191 @@
+"""One Redfish service over HTTPS: login session, certificate trust, two sockets, bounded bodies. Nothing else speaks HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import aiohttp
+
+from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError, UnreachableError
+from fleetctl.facility.endpoint import Endpoint
+
+MAX_BODY_BYTES = 8 * 1024 * 1024  # the largest real body seen is 0.5 MB (an expanded DGX collection)
+MAX_SOCKETS = 2  # several BMCs drop a third one
+_RETRY_STATUS = (503, 429)
+
+
+class MissingError(FleetctlError):
+    """404 and its kin: a link that leads nowhere. Ordinary on BMCs."""
+
+
+class BusyError(FleetctlError):
+    """The BMC says that it cannot now: 503, 429, no free session."""
+
+
+class RedfishSession:
+    """GET, PATCH and POST on one service; logs in at first use, logs out in `close`."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        scheme = "http" if endpoint.scheme.endswith("http") else "https"
+        host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        self.base = f"{scheme}://{host}:{endpoint.port}"
+        self.gets = 0
+        self._client: aiohttp.ClientSession | None = None
+        self._token = ""
+        self._session_path = ""
+        self._refused = False
+        self._login_lock = asyncio.Lock()
+
+    def _trust(self) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
+        if self.endpoint.tls_pin:
+            try:
+                return aiohttp.Fingerprint(bytes.fromhex(self.endpoint.tls_pin))
+            except ValueError:
+                raise AuthError("the certificate pin is not a SHA-256 in hex", hint="64 hex digits") from None
+        if self.endpoint.insecure:
+            return False
+        try:
+            return ssl.create_default_context(cafile=str(self.endpoint.tls_ca) if self.endpoint.tls_ca else None)
+        except (OSError, ssl.SSLError) as error:
+            raise AuthError(
+                f"cannot use {self.endpoint.tls_ca}: {error}", hint="a PEM file of CA certificates"
+            ) from None
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MAX_SOCKETS, ssl=self._trust(), keepalive_timeout=75),
+                timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout_s),
+                headers={"Accept": "application/json", "OData-Version": "4.0"},
+                auto_decompress=True,
+                trust_env=False,
+            )
+        return self._client
+
+    async def _login(self) -> None:
+        """A session, or Basic where the service offers none. A refused password is not tried again."""
+        user = self.endpoint.credentials.user
+        if not user or self._token or self._session_path == "basic":
+            return
+        body = {"UserName": user, "Password": self.endpoint.credentials.password}
+        status, headers, _ = await self._send("POST", "/redfish/v1/SessionService/Sessions", body, {})
+        if status in (400, 401, 403):
+            self._refused = True
+            raise self._denied()
+        if status in (200, 201, 202, 204) and headers.get("X-Auth-Token"):
+            self._token = headers["X-Auth-Token"]
+            location = headers.get("Location", "")
+            self._session_path = location[location.find("/redfish/") :] if "/redfish/" in location else ""
+        else:  # 404, 405, 503 "too many sessions": Basic needs no session
+            self._session_path = "basic"
+
+    def _denied(self) -> AuthError:
+        who = self.endpoint.credentials.user or "nobody"
+        return AuthError(f"{self.base} refuses {who}", hint="check the credentials; they are not tried again")
+
+    async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The decoded answer (None when empty). Raises errors of fleetctl.errors, MissingError, BusyError."""
+        if self._refused:
+            raise self._denied()
+        async with self._login_lock:
+            await self._login()
+        headers: dict[str, str] = {}
+        if self._token:
+            headers["X-Auth-Token"] = self._token
+        elif self._session_path == "basic":
+            creds = self.endpoint.credentials
+            headers["Authorization"] = aiohttp.BasicAuth(creds.user, creds.password, "utf-8").encode()
+        status, _, data = await self._send(method, path, body, headers)
+        if status == 401 and self._token:  # the session ended at the BMC: one new login
+            self._token = ""
+            async with self._login_lock:
+                await self._login()
+            if self._token:
+                status, _, data = await self._send(method, path, body, {"X-Auth-Token": self._token})
+        if status in (401, 403):
+            self._refused = status == 401
+            raise self._denied() if status == 401 else MissingError(f"{path} is not for this user", hint="403")
+        if status in _RETRY_STATUS:
+            raise BusyError(f"{path}: busy (status {status})", hint="it is asked again later")
+        if status in (400, 404, 405, 410, 501):
+            raise MissingError(f"{path}: status {status}", hint="the link leads nowhere")
+        if status >= 300:
+            raise ParseError(f"{path}: status {status}", hint="look into the BMC's own log")
+        if not data.strip():
+            return None
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise ParseError(f"{path} is not JSON: {str(error)[:120]}", hint="a defect of the firmware") from None
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """One resource. Raises ParseError when it is not an object."""
+        self.gets += 1
+        answer = await self.request("GET", path)
+        if not isinstance(answer, dict):
+            raise ParseError(f"{path} is not an object", hint="a defect of the firmware")
+        return answer
+
+    async def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, headers: dict[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        try:
+            async with self._http().request(
+                method, self.base + path, json=body, headers=headers, allow_redirects=False
+            ) as response:
+                if response.status in (301, 302, 307, 308) and method == "GET":
+                    target = response.headers.get("Location", "")
+                    if target.startswith("/") and target != path and not headers.get("x-redirected"):
+                        return await self._send(method, target, body, {**headers, "x-redirected": "1"})
+                if (response.content_length or 0) > MAX_BODY_BYTES:
+                    raise ParseError(f"{path}: {response.content_length} bytes are too many", hint="not read")
+                data = bytearray()
+                async for chunk in response.content.iter_chunked(65_536):
+                    data += chunk
+                    if len(data) > MAX_BODY_BYTES:
+                        raise ParseError(f"{path}: more than {MAX_BODY_BYTES} bytes", hint="not read further")
+                return response.status, response.headers, bytes(data)
+        except (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError) as error:
+            self._untrusted(error)
+        except aiohttp.ClientSSLError as error:
+            raise UnreachableError(
+                f"{self.base}: no TLS: {str(error)[:160]}", hint="is it HTTPS on that port?"
+            ) from None
+        except TimeoutError:
+            raise TimedOutError(
+                f"{self.base}{path}: no answer in {self.endpoint.timeout_s:g} s", hint="it is asked again later"
+            ) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise UnreachableError(f"{self.base}{path}: {str(error)[:160] or type(error).__name__}") from None
+
+    def _untrusted(self, error: Exception) -> NoReturn:
+        if isinstance(error, aiohttp.ServerFingerprintMismatch):
+            raise AuthError(
+                f"{self.base} shows another certificate: {error.got.hex()}",
+                hint="if it was renewed, pin the new one after looking at the device itself",
+            ) from None
+        raise AuthError(
+            f"{self.base}: its certificate is not trusted ({str(error)[:160]})",
+            hint="pin it (tls_pin = SHA-256 of the certificate) or name the CA (tls_ca)",
+        ) from None
+
+    async def close(self) -> None:
+        """Log out and close. Failure to log out is no error: the session times out at the BMC."""
+        if self._client is None:
+            return
+        try:
+            if self._token and self._session_path:
+                await asyncio.wait_for(
+                    self._send("DELETE", self._session_path, None, {"X-Auth-Token": self._token}), timeout=5
+                )
+        except (FleetctlError, TimeoutError):
+            pass
+        finally:
+            await self._client.close()
+            self._client = None
+            self._token = ""

@@ -1,0 +1,113 @@
+"""A Redfish endpoint as a source: the complete reading, and the short poll that follows it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from fleetctl.errors import AuthError, FleetctlError
+from fleetctl.facility.endpoint import Endpoint
+from fleetctl.model.facility import EndpointReport, RawValue, SourceFinding, SourceTrouble
+from fleetctl_redfish.poll import poll_targets
+from fleetctl_redfish.session import RedfishSession
+from fleetctl_redfish.total import total_power
+from fleetctl_redfish.tree import Walk, describe
+from fleetctl_redfish.values import Found, read_resource, rename_repeated
+
+
+class RedfishSource:
+    """One service. `read` walks it (slow); `poll` asks at most three questions, chosen after the first walk."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.session = RedfishSession(endpoint)
+        self._walk: Walk | None = None
+        self._targets: list[str] = []
+
+    async def read(self) -> EndpointReport:
+        walk = Walk(self.session)
+        await walk.run()
+        self._walk = walk
+        self._targets = poll_targets(walk.tree, walk.pages)
+        return self._report(walk.tree, walk.tree, walk.findings, complete=not walk.findings)
+
+    async def poll(self) -> EndpointReport:
+        if self._walk is None:
+            return await self.read()
+        fresh: dict[str, dict[str, Any]] = {}
+        findings: list[SourceFinding] = []
+
+        async def ask(target: str) -> None:
+            path = target.partition("?")[0]
+            try:
+                resource = await self.session.get(target)
+            except AuthError:
+                raise
+            except FleetctlError as error:
+                findings.append(SourceFinding(SourceTrouble.TIMED_OUT, str(error), path))
+                return
+            members = resource.get("Members")
+            if isinstance(members, list):
+                for member in members:
+                    if isinstance(member, dict) and isinstance(member.get("@odata.id"), str):
+                        fresh[member["@odata.id"].rstrip("/")] = member
+            else:
+                fresh[path] = resource
+
+        await asyncio.gather(*(ask(target) for target in self._targets))
+        if not fresh and findings:
+            raise _as_error(findings[0])
+        self._walk.tree.update({p: r for p, r in fresh.items() if p in self._walk.tree or "/Sensors/" in p})
+        return self._report(fresh, self._walk.tree, findings, complete=False)
+
+    def _report(
+        self,
+        fresh: dict[str, dict[str, Any]],
+        tree: dict[str, dict[str, Any]],
+        findings: list[SourceFinding],
+        *,
+        complete: bool,
+    ) -> EndpointReport:
+        at = time.time()
+        found = Found(findings=list(findings))
+        for path, resource in fresh.items():
+            read_resource(resource, path, at, found)
+        total = total_power(tree)
+        return EndpointReport(
+            url=self.endpoint.url,
+            kind="redfish",
+            at=at,
+            readings=tuple(rename_repeated(found.readings)),
+            states=tuple(found.states),
+            unknown=tuple(found.unknown),
+            findings=tuple(found.findings),
+            total_power_w=total[0] if total else None,
+            total_power_source=total[1] if total else "",
+            device=describe(tree),
+            complete=complete,
+        )
+
+    async def explain(self) -> list[RawValue]:
+        """Every reading with the resource and the bytes behind it, and every property that is null."""
+        report = await self.read()
+        rows = [
+            RawValue(r.source, r.raw, f"{r.value:g} {r.unit}", f"{r.quantity} of {r.where}") for r in report.readings
+        ]
+        rows += [RawValue(u.source, u.raw, "unknown", f"{u.quantity} of {u.where}") for u in report.unknown]
+        rows += [RawValue(s.source, s.raw, s.word, f"{s.what} of {s.where}") for s in report.states]
+        return sorted(rows, key=lambda row: row.source)
+
+    async def close(self) -> None:
+        await self.session.close()
+
+
+def _as_error(finding: SourceFinding) -> FleetctlError:
+    from fleetctl.errors import TimedOutError
+
+    return TimedOutError(finding.text, hint="it is asked again later")
+
+
+def open_source(endpoint: Endpoint) -> RedfishSource:
+    """The factory named in the plugin."""
+    return RedfishSource(endpoint)

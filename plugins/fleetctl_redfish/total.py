@@ -1,0 +1,178 @@
+"""What the whole device draws, from a gathered tree. Levels are never added; parallel inputs of one level are.
+
+The order: PDU and shelf metrics; per chassis EnvironmentMetrics, PowerControl/0, a named sensor, the sum of all supply
+inputs. One supply that does not tell makes the sum unknown. A zero gives way to any later rung that is above zero.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fleetctl.facility.quantity import number
+from fleetctl_redfish.values import is_gone, text_of, type_of
+
+Json = Mapping[str, Any]
+Total = tuple[float, str]
+
+# A chassis that can stand for the whole machine, best first; parts (Component, Module, Zone, Card ...) never do.
+_RANKS = {
+    "RackMount": 0,
+    "StandAlone": 0,
+    "Tower": 0,
+    "Shelf": 0,
+    "Drawer": 0,
+    "Pedestal": 0,
+    "HeatExchanger": 0,
+    "Blade": 1,
+    "Sled": 1,
+    "Node": 1,
+    "Other": 2,
+    "Enclosure": 3,
+    "Rack": 3,
+    "RackGroup": 3,
+}
+# Ids of sensors that vendors use for the draw of the whole machine, best first.
+NAMED_SENSORS = tuple(
+    re.compile(p, re.IGNORECASE)
+    for p in (
+        r"^PWR_SYSTEM$",  # NVIDIA DGX, AMI
+        r"Total_?HSC_?Power",  # NVIDIA MGX trays: the hot-swap controllers of the whole tray
+        r"^(SystemBoard|System_?Board_?)Pwr_?Consumption$",  # Dell
+        r"^(power_?)?(Total|System|Sys|Chassis|Node|Platform)_?(Input_?)?(Power|Pwr|PWR)(_?(Consumption|In|Input|Total))?(_0)?$",
+        r"^ChassisVoltageRegulator0InputPower$",  # HPE Cray EX: the node's input, 48 V
+        r"^(Pwr|Power)_?Consumption$",
+        r"^PDU_?Power$",
+    )
+)
+_RECTIFIER = re.compile(r"^Rectifier\d+InputPower$")  # HPE Cray EX chassis
+_METRIC_PARENTS = ("RackPDUs", "PowerShelves", "FloorPDUs", "Switchgear", "TransferSwitches")
+
+
+def total_power(tree: Mapping[str, Json]) -> Total | None:
+    """(watts, resource#/pointer) or None. `tree`: path without a trailing slash -> resource."""
+    equipment = _equipment(tree)
+    if equipment is not None:
+        return equipment
+    roots = _roots(tree)
+    zero: Total | None = None
+    for rank in sorted({r for r, _ in roots}):
+        level = [path for r, path in roots if r == rank]
+        totals = [t for t in (_chassis_total(tree, path) for path in level) if t is not None]
+        if not totals:
+            continue
+        # several machines behind one BMC (twin nodes): all of them together
+        result = totals[0] if len(totals) == 1 else (sum(t[0] for t in totals), " + ".join(t[1] for t in totals))
+        if result[0] > 0:
+            return result
+        zero = zero or result
+    return zero
+
+
+def _equipment(tree: Mapping[str, Json]) -> Total | None:
+    for parent in _METRIC_PARENTS:
+        found: list[Total] = []
+        for path, resource in tree.items():
+            parts = path.split("/")
+            if len(parts) == 7 and parts[4] == parent and parts[6] == "Metrics" and parts[3] == "PowerEquipment":
+                for key in ("PowerWatts", "InputPowerWatts"):
+                    value = _excerpt(resource.get(key))
+                    if value is not None:
+                        found.append((value, f"{path}#/{key}/Reading"))
+                        break
+        if found:
+            return sum(v for v, _ in found), " + ".join(s for _, s in found)
+    return None
+
+
+def _roots(tree: Mapping[str, Json]) -> list[tuple[int, str]]:
+    """Chassis that stand for a machine: not contained in another one that was read, ranked by type."""
+    out = []
+    for path, chassis in tree.items():
+        if path.count("/") != 4 or not path.startswith("/redfish/v1/Chassis/"):
+            continue
+        rank = _RANKS.get(text_of(chassis.get("ChassisType")))
+        if rank is None and "ChassisType" in chassis and text_of(chassis.get("ChassisType")):
+            continue
+        links = chassis.get("Links")
+        inside = links.get("ContainedBy") if isinstance(links, Mapping) else None
+        owner = inside.get("@odata.id") if isinstance(inside, Mapping) else None
+        if isinstance(owner, str) and owner.rstrip("/") in tree and owner.rstrip("/") != path:
+            continue
+        out.append((2 if rank is None else rank, path))
+    return out
+
+
+def _chassis_total(tree: Mapping[str, Json], path: str) -> Total | None:
+    zero: Total | None = None
+    for rung in (_environment, _power_control, _named_sensor, _supplies):
+        found = rung(tree, path)
+        if found is not None and found[0] > 0:
+            return found
+        zero = zero or found
+    return zero
+
+
+def _excerpt(value: Any) -> float | None:
+    if not isinstance(value, Mapping):
+        return None
+    watts = number(value.get("Reading"))
+    return watts if watts is not None and watts >= 0 else None
+
+
+def _environment(tree: Mapping[str, Json], path: str) -> Total | None:
+    resource = tree.get(f"{path}/EnvironmentMetrics")
+    watts = _excerpt(resource.get("PowerWatts")) if resource else None
+    return None if watts is None else (watts, f"{path}/EnvironmentMetrics#/PowerWatts/Reading")
+
+
+def _power_control(tree: Mapping[str, Json], path: str) -> Total | None:
+    controls = (tree.get(f"{path}/Power") or {}).get("PowerControl")
+    if isinstance(controls, list) and controls and isinstance(controls[0], Mapping):
+        watts = number(controls[0].get("PowerConsumedWatts"))
+        if watts is not None and watts >= 0:
+            return watts, f"{path}/Power#/PowerControl/0/PowerConsumedWatts"
+    return None
+
+
+def _power_sensors(tree: Mapping[str, Json], path: str) -> Iterator[tuple[str, str, float | None]]:
+    prefix = f"{path}/Sensors/"
+    for name, sensor in tree.items():
+        is_power = sensor.get("ReadingType") == "Power" or sensor.get("ReadingUnits") in ("W", "Watts")
+        if name.startswith(prefix) and is_power:
+            watts = None if is_gone(sensor) else number(sensor.get("Reading"))
+            yield name, name[len(prefix) :], watts if watts is not None and watts >= 0 else None
+
+
+def _named_sensor(tree: Mapping[str, Json], path: str) -> Total | None:
+    sensors = list(_power_sensors(tree, path))
+    for pattern in NAMED_SENSORS:
+        for name, sensor_id, watts in sensors:
+            if watts is not None and pattern.search(sensor_id):
+                return watts, f"{name}#/Reading"
+    rectifiers = [(name, watts) for name, sensor_id, watts in sensors if _RECTIFIER.search(sensor_id)]
+    if rectifiers and all(w is not None for _, w in rectifiers):
+        return sum(w for _, w in rectifiers if w is not None), f"sum of {len(rectifiers)} rectifiers in {path}/Sensors"
+    return None
+
+
+def _supplies(tree: Mapping[str, Json], path: str) -> Total | None:
+    """The sum of what all supplies take in; None as soon as one that is there does not tell."""
+    inputs: list[float | None] = []
+    prefix = f"{path}/PowerSubsystem/PowerSupplies/"
+    for name, resource in tree.items():
+        if name.startswith(prefix) and "/" not in name[len(prefix) :] and type_of(resource) == "PowerSupply":
+            if not is_gone(resource):
+                inputs.append(_excerpt((tree.get(f"{name}/Metrics") or {}).get("InputPowerWatts")))
+    if inputs and all(v is not None for v in inputs):
+        return sum(v for v in inputs if v is not None), f"sum of {len(inputs)} inputs in {prefix[:-1]}"
+    legacy: list[float | None] = []
+    supplies = (tree.get(f"{path}/Power") or {}).get("PowerSupplies")
+    for supply in supplies if isinstance(supplies, list) else ():
+        if isinstance(supply, Mapping) and not is_gone(supply):
+            watts = number(supply.get("PowerInputWatts"))
+            legacy.append(watts if watts is not None and watts >= 0 else None)
+    if legacy and all(v is not None for v in legacy):
+        return sum(v for v in legacy if v is not None), f"sum of {len(legacy)} inputs in {path}/Power#/PowerSupplies"
+    return None

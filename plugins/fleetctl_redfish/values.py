@@ -1,0 +1,472 @@
+"""A Redfish resource as measurements, states and unknowns. Pure; anything may stand anywhere in a BMC's JSON.
+
+Source: DMTF DSP8010 schemas (Sensor, Power, Thermal, EnvironmentMetrics, PowerSupplyMetrics, PowerDistributionMetrics,
+Circuit, Outlet, CoolantConnector, Pump, Fan, LeakDetector), DSP0268 for the meaning of excerpts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleetctl.facility.quantity import NOTHING_NUMBERS, number, plausible
+from fleetctl.model.facility import Measurement, PointState, SourceFinding, SourceTrouble, Unknown
+
+Json = Mapping[str, Any]
+
+# Sensor.ReadingType -> quantity, unit when the sensor names none
+READING_TYPES: dict[str, tuple[str, str]] = {
+    "Temperature": ("temperature", "C"),
+    "Humidity": ("humidity", "%"),
+    "AbsoluteHumidity": ("absolute_humidity", "g/m3"),
+    "Power": ("power", "W"),
+    "EnergykWh": ("energy", "kWh"),
+    "EnergyWh": ("energy", "Wh"),
+    "EnergyJoules": ("energy", "J"),
+    "ChargeAh": ("charge_amount", "Ah"),
+    "Voltage": ("voltage", "V"),
+    "Current": ("current", "A"),
+    "Frequency": ("frequency", "Hz"),
+    "Pressure": ("pressure", "Pa"),
+    "PressurekPa": ("pressure", "kPa"),
+    "PressurePa": ("pressure", "Pa"),
+    "Barometric": ("pressure", "mmHg"),
+    "LiquidLevel": ("liquid_level", "cm"),
+    "LiquidFlow": ("flow", "L/s"),
+    "LiquidFlowLPM": ("flow", "L/min"),
+    "AirFlow": ("air_flow", "cft/min"),
+    "AirFlowCMM": ("air_flow", "m3/min"),
+    "Rotational": ("fan_speed", "rpm"),
+    "Percent": ("percent", "%"),
+    "Heat": ("cooling_power", "kW"),
+    "Altitude": ("altitude", "m"),
+    "Valve": ("valve", "%"),
+    "ThermalResistance": ("thermal_resistance", "C/W"),
+    "LinearPosition": ("position", "m"),
+    "LinearVelocity": ("velocity", "m/s"),
+    "LinearAcceleration": ("acceleration", "m/s2"),
+    "RotationalPosition": ("position", "rad"),
+    "RotationalVelocity": ("velocity", "rad/s"),
+}
+
+# UCUM and what BMCs print instead -> our unit
+UNITS: dict[str, str] = {
+    "Cel": "C",
+    "C": "C",
+    "DegC": "C",
+    "Celsius": "C",
+    "[degF]": "F",
+    "W": "W",
+    "Watts": "W",
+    "kW": "kW",
+    "V": "V",
+    "Volts": "V",
+    "mV": "mV",
+    "A": "A",
+    "Amps": "A",
+    "mA": "mA",
+    "RPM": "rpm",
+    "rpm": "rpm",
+    "{rev}/min": "rpm",
+    "%": "%",
+    "Percent": "%",
+    "Hz": "Hz",
+    "MHz": "MHz",
+    "kW.h": "kWh",
+    "kWh": "kWh",
+    "W.h": "Wh",
+    "Wh": "Wh",
+    "J": "J",
+    "L/min": "L/min",
+    "L/s": "L/s",
+    "kPa": "kPa",
+    "Pa": "Pa",
+    "bar": "bar",
+    "[psi]": "psi",
+    "V.A": "VA",
+    "VA": "VA",
+    "VAR": "var",
+    "s": "s",
+    "[cft_i]/min": "cft/min",
+    "CFM": "cft/min",
+}
+UNIT_QUANTITY: dict[str, str] = {
+    "C": "temperature",
+    "F": "temperature",
+    "W": "power",
+    "kW": "power",
+    "V": "voltage",
+    "mV": "voltage",
+    "A": "current",
+    "mA": "current",
+    "rpm": "fan_speed",
+    "Hz": "frequency",
+    "kWh": "energy",
+    "Wh": "energy",
+    "J": "energy",
+    "L/min": "flow",
+    "L/s": "flow",
+    "kPa": "pressure",
+    "Pa": "pressure",
+    "VA": "apparent_power",
+    "cft/min": "air_flow",
+}
+
+# Name of a property that holds a sensor excerpt -> quantity, unit. First match wins.
+EXCERPTS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
+    (re.compile(pattern), quantity, unit)
+    for pattern, quantity, unit in (
+        (r"^DeltaTemperatureCelsius$", "temperature_difference", "C"),
+        (r"Celsius$", "temperature", "C"),
+        (r"^AbsoluteHumidity$", "absolute_humidity", "g/m3"),
+        (r"HumidityPercent$", "humidity", "%"),
+        (r"^(FanSpeeds?|Speed|PumpSpeed)Percent$", "fan_duty", "%"),
+        (r"(LoadPercent)$", "load", "%"),
+        (r"^UnbalancedCurrentPercent$|^UnbalancedVoltagePercent$", "unbalance", "%"),
+        (r"^(FluidLevel|Level)Percent$", "level", "%"),
+        (r"^ChargePercent$", "charge", "%"),
+        (r"^StateOfHealthPercent$", "battery_health", "%"),
+        (r"Watts$", "power", "W"),
+        (r"kWh$", "energy", "kWh"),
+        (r"^EnergyJoules$", "energy", "J"),
+        (r"Amps$", "current", "A"),
+        (r"AmpHours$", "charge_amount", "Ah"),
+        (r"Voltages?$", "voltage", "V"),
+        (r"FrequencyHz$", "frequency", "Hz"),
+        (r"^FlowLitersPerMinute$", "flow", "L/min"),
+        (r"^HeatRemovedkW$", "cooling_power", "kW"),
+        (r"PressurekPa$", "pressure", "kPa"),
+        (r"^RuntimeSeconds$", "runtime", "s"),
+    )
+)
+# Words that differ from the property name in `where`; a power property carries these beside its reading.
+EXCERPT_EXTRAS = {"ApparentVA": ("apparent_power", "VA"), "ReactiveVAR": ("reactive_power", "var")}
+_GONE = ("Absent", "Disabled")
+_ABSENT = (*NOTHING_NUMBERS, -1.0)
+_MAX_DEPTH = 6
+_MAX_RAW = 80
+
+
+@dataclass
+class Found:
+    """What one resource or one whole tree says; filled resource by resource."""
+
+    readings: list[Measurement] = field(default_factory=list)
+    states: list[PointState] = field(default_factory=list)
+    unknown: list[Unknown] = field(default_factory=list)
+    findings: list[SourceFinding] = field(default_factory=list)
+
+    def add(
+        self, quantity: str, where: str, raw: Any, unit: str, source: str, at: float, *, gone: bool = False
+    ) -> None:
+        """One number, or one unknown where the BMC has none."""
+        absent = NOTHING_NUMBERS if quantity.startswith("temperature") else _ABSENT
+        value = None if gone else number(raw, absent)
+        shown = raw if isinstance(raw, str) else json.dumps(raw, default=str)
+        if value is None:
+            self.unknown.append(Unknown(quantity, where, source, shown[:_MAX_RAW]))
+        elif not plausible(quantity, value, unit):
+            text = f"{where}: {quantity} of {shown[:_MAX_RAW]} {unit} cannot be"
+            self.findings.append(SourceFinding(SourceTrouble.IMPLAUSIBLE, text, source))
+        else:
+            self.readings.append(Measurement(quantity, where, value, unit, source, shown[:_MAX_RAW], at))
+
+
+def text_of(value: Any, limit: int = 120) -> str:
+    """A short printable text from whatever stands there."""
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return ""
+    return "".join(c for c in str(value) if c.isprintable())[:limit].strip()
+
+
+def type_of(resource: Json) -> str:
+    """`Power` from `#Power.v1_7_0.Power`; empty when there is none."""
+    name = resource.get("@odata.type")
+    return name.rpartition(".")[2] if isinstance(name, str) else ""
+
+
+def is_gone(resource: Json) -> bool:
+    """True where the part says that it is not there: its readings are then unknown, whatever number stands there."""
+    status = resource.get("Status")
+    return isinstance(status, Mapping) and status.get("State") in _GONE
+
+
+def _dicts(value: Any) -> Iterator[tuple[int, Json]]:
+    for i, item in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(item, Mapping):
+            yield i, item
+
+
+def place_of(path: str) -> str:
+    """`Chassis/1U/PowerSubsystem/PowerSupplies/Bay1/Metrics` as `1U/Bay1`: the ids without the collections."""
+    parts = [p for p in path.split("#")[0].split("/") if p][2:]
+    return "/".join(p for p in parts if p not in _COLLECTIONS) or "/".join(parts)
+
+
+_COLLECTIONS = frozenset(
+    [
+        "Chassis",
+        "Systems",
+        "Managers",
+        "Sensors",
+        "Power",
+        "Thermal",
+        "PowerSubsystem",
+        "ThermalSubsystem",
+        "EnvironmentMetrics",
+        "ThermalMetrics",
+        "Metrics",
+        "PowerSupplies",
+        "Fans",
+        "LeakDetection",
+        "LeakDetectors",
+        "PowerEquipment",
+        "ThermalEquipment",
+        "Facilities",
+        "Batteries",
+        "CoolantConnectors",
+        "Heaters",
+    ]
+)
+
+
+def read_resource(resource: Json, path: str, at: float, found: Found) -> None:
+    """Everything one resource tells, into `found`. Never raises for odd content."""
+    kind = type_of(resource)
+    if kind == "Power":
+        _power(resource, path, at, found)
+    elif kind == "Thermal":
+        _thermal(resource, path, at, found)
+    elif kind == "Sensor" or ("Reading" in resource and "ReadingType" in resource):
+        _sensor(resource, path, at, found)
+    elif kind == "LeakDetector":
+        _leak(resource, path, at, found)
+    elif kind in ("ComputerSystem", "Chassis"):
+        state = text_of(resource.get("PowerState"))
+        if state:
+            found.states.append(PointState("power", place_of(path) or path, state.lower(), path, state, at))
+    elif "Collection" not in kind:
+        base = _place(resource, path)
+        _excerpts(resource, path, base, at, found, gone=is_gone(resource), depth=0)
+
+
+def _place(resource: Json, path: str) -> str:
+    """`chassis/part`: the first id of the path and the part's own name or id."""
+    parts = [p for p in path.split("/") if p][2:]
+    owner = parts[1] if len(parts) > 1 else ""
+    rest = place_of(path)
+    return rest or owner or text_of(resource.get("Name")) or path
+
+
+def _owner(path: str) -> str:
+    parts = [p for p in path.split("/") if p]
+    return parts[3] if len(parts) > 3 else ""
+
+
+def _sensor(sensor: Json, path: str, at: float, found: Found) -> None:
+    reading_type = text_of(sensor.get("ReadingType"))
+    quantity, unit = READING_TYPES.get(reading_type, ("", ""))
+    named = text_of(sensor.get("ReadingUnits"), 24)
+    if named:
+        unit = UNITS.get(named, named)
+    if not quantity:
+        quantity = UNIT_QUANTITY.get(unit, reading_type.lower() or "value")
+    name = text_of(sensor.get("Name")) or text_of(sensor.get("Id")) or path.rpartition("/")[2]
+    where = f"{_owner(path)}/{name}"
+    if quantity == "percent":
+        low = name.lower()
+        quantity = "fan_duty" if "fan" in low or "pwm" in low or "pump" in low else "utilization"
+        quantity, unit = _percent_or_rpm(quantity, sensor.get("Reading"), unit)
+    if "Reading" in sensor:
+        found.add(quantity, where, sensor["Reading"], unit, path, at, gone=is_gone(sensor))
+        if quantity == "power":
+            for key, (extra, extra_unit) in EXCERPT_EXTRAS.items():
+                if sensor.get(key) is not None:
+                    found.add(extra, where, sensor[key], extra_unit, f"{path}#/{key}", at, gone=is_gone(sensor))
+            if sensor.get("PowerFactor") is not None:
+                found.add("power_factor", where, sensor["PowerFactor"], "", f"{path}#/PowerFactor", at)
+
+
+def _percent_or_rpm(quantity: str, raw: Any, unit: str) -> tuple[str, str]:
+    """AMI (DGX H100) and Lenovo XCC write revolutions a minute where the schema says percent."""
+    value = number(raw)
+    if quantity == "fan_duty" and unit == "%" and value is not None and value > 200:
+        return "fan_speed", "rpm"
+    return quantity, unit
+
+
+def _leak(detector: Json, path: str, at: float, found: Found) -> None:
+    state = text_of(detector.get("DetectorState"))
+    name = text_of(detector.get("Name")) or text_of(detector.get("Id"))
+    where = f"{_owner(path)}/{name}"
+    if state and not is_gone(detector):
+        found.states.append(PointState("leak", where, state.lower(), path, state, at, bad=state != "OK"))
+    elif "DetectorState" in detector:
+        found.unknown.append(Unknown("leak", where, path, state or "null"))
+
+
+def _power(power: Json, path: str, at: float, found: Found) -> None:
+    owner = _owner(path)
+    for i, control in _dicts(power.get("PowerControl")):
+        name = text_of(control.get("Name")) or text_of(control.get("MemberId")) or str(i)
+        source = f"{path}#/PowerControl/{i}"
+        if "PowerConsumedWatts" in control:
+            raw = control["PowerConsumedWatts"]
+            found.add("power", f"{owner}/{name}", raw, "W", f"{source}/PowerConsumedWatts", at, gone=is_gone(control))
+        limit = control.get("PowerLimit")
+        if isinstance(limit, Mapping) and limit.get("LimitInWatts") is not None:
+            raw = limit["LimitInWatts"]
+            found.add("power_limit", f"{owner}/{name}", raw, "W", f"{source}/PowerLimit/LimitInWatts", at)
+    for i, voltage in _dicts(power.get("Voltages")):
+        name = text_of(voltage.get("Name")) or text_of(voltage.get("MemberId")) or str(i)
+        if "ReadingVolts" in voltage:
+            source = f"{path}#/Voltages/{i}/ReadingVolts"
+            found.add("voltage", f"{owner}/{name}", voltage["ReadingVolts"], "V", source, at, gone=is_gone(voltage))
+    for i, supply in _dicts(power.get("PowerSupplies")):
+        name = text_of(supply.get("Name")) or text_of(supply.get("MemberId")) or str(i)
+        for key, quantity, unit, word in (
+            ("PowerInputWatts", "power", "W", "input"),
+            ("PowerOutputWatts", "power", "W", "output"),
+            ("LastPowerOutputWatts", "power", "W", "last output"),
+            ("LineInputVoltage", "voltage", "V", "input"),
+            ("EfficiencyPercent", "efficiency", "%", ""),
+        ):
+            if key in supply:
+                source = f"{path}#/PowerSupplies/{i}/{key}"
+                where = f"{owner}/{name} #{i} {word}".rstrip()
+                found.add(quantity, where, supply[key], unit, source, at, gone=is_gone(supply))
+
+
+def _thermal(thermal: Json, path: str, at: float, found: Found) -> None:
+    owner = _owner(path)
+    for i, sensor in _dicts(thermal.get("Temperatures")):
+        name = text_of(sensor.get("Name")) or text_of(sensor.get("MemberId")) or str(i)
+        if "ReadingCelsius" in sensor:
+            source = f"{path}#/Temperatures/{i}/ReadingCelsius"
+            raw = sensor["ReadingCelsius"]
+            # 0 with no health at all is how several BMCs write an empty slot
+            empty = raw == 0 and isinstance(sensor.get("Status"), Mapping) and not sensor["Status"].get("Health")
+            found.add("temperature", f"{owner}/{name}", raw, "C", source, at, gone=is_gone(sensor) or empty)
+    for i, fan in _dicts(thermal.get("Fans")):
+        name = text_of(fan.get("Name")) or text_of(fan.get("FanName")) or text_of(fan.get("MemberId")) or str(i)
+        for key, unit_key in (("Reading", "ReadingUnits"), ("ReadingRPM", ""), ("CurrentReading", "Units")):
+            if key in fan:
+                unit = UNITS.get(text_of(fan.get(unit_key)), "rpm") if unit_key else "rpm"
+                if unit_key and not fan.get(unit_key):  # HPE before 2016 and some AMI: percent without a unit
+                    continue
+                quantity = "fan_duty" if unit == "%" else "fan_speed"
+                found.add(quantity, f"{owner}/{name}", fan[key], unit, f"{path}#/Fans/{i}/{key}", at, gone=is_gone(fan))
+                break
+
+
+def _excerpts(node: Any, path: str, where: str, at: float, found: Found, *, gone: bool, depth: int) -> None:
+    """All sensor excerpts (`{"Reading": ..., "DataSourceUri": ...}`) below a resource, known by their property name."""
+    if depth > _MAX_DEPTH or not isinstance(node, Mapping):
+        return
+    for key, value in node.items():
+        if key in ("Links", "Oem", "Actions", "Status", "Location", "Thresholds") or key.startswith("@"):
+            continue
+        rule = next(((q, u) for pattern, q, u in EXCERPTS if pattern.search(key)), None)
+        if rule is None:
+            if isinstance(value, list):
+                for i, item in _dicts(value):
+                    name = text_of(item.get("GroupName")) or text_of(item.get("Name")) or f"{key} {i}"
+                    _leak_entry(item, f"{path}#/{key}/{i}", f"{where}/{name}", at, found)
+                    _excerpts(item, f"{path}#/{key}/{i}", f"{where}/{name}", at, found, gone=gone, depth=depth + 1)
+            elif isinstance(value, Mapping) and "@odata.id" not in value:
+                _excerpts(value, f"{path}#/{key}", where, at, found, gone=gone, depth=depth + 1)
+            continue
+        _excerpt(rule, key, value, path, where, at, found, gone=gone, depth=depth)
+
+
+def _leak_entry(item: Json, source: str, where: str, at: float, found: Found) -> None:
+    """Detectors that stand inside LeakDetection groups instead of in a collection of their own."""
+    state = text_of(item.get("DetectorState"))
+    if state:
+        name = text_of(item.get("DeviceName")) or where
+        found.states.append(PointState("leak", name, state.lower(), source, state, at, bad=state != "OK"))
+
+
+def _excerpt(
+    rule: tuple[str, str],
+    key: str,
+    value: Any,
+    path: str,
+    where: str,
+    at: float,
+    found: Found,
+    *,
+    gone: bool,
+    depth: int,
+) -> None:
+    quantity, unit = rule
+    source = f"{path}#/{key}"
+    word = _WORDS.get(key, "")
+    place = f"{where} {word}".rstrip()
+    if isinstance(value, list):
+        for i, item in _dicts(value):
+            name = text_of(item.get("DeviceName")) or text_of(item.get("PhysicalContext")) or str(i)
+            _one_excerpt(quantity, unit, item, f"{source}/{i}", f"{place}/{name}", at, found, gone)
+    elif isinstance(value, Mapping) and "Reading" in value:
+        _one_excerpt(quantity, unit, value, source, place, at, found, gone)
+    elif isinstance(value, Mapping) and depth < _MAX_DEPTH:
+        for part, inner in value.items():
+            if isinstance(inner, Mapping) and "Reading" in inner:
+                _one_excerpt(quantity, unit, inner, f"{source}/{part}", f"{place} {part}", at, found, gone)
+            elif isinstance(inner, Mapping):
+                _excerpt(rule, part, inner, source, f"{place} {part}", at, found, gone=gone, depth=depth + 1)
+
+
+def _one_excerpt(
+    quantity: str, unit: str, excerpt: Json, source: str, where: str, at: float, found: Found, gone: bool
+) -> None:
+    quantity, unit = _percent_or_rpm(quantity, excerpt.get("Reading"), unit)
+    found.add(quantity, where, excerpt.get("Reading"), unit, f"{source}/Reading", at, gone=gone)
+    if quantity == "power":
+        for key, (extra, extra_unit) in EXCERPT_EXTRAS.items():
+            if excerpt.get(key) is not None:
+                found.add(extra, where, excerpt[key], extra_unit, f"{source}/{key}", at, gone=gone)
+        if excerpt.get("PowerFactor") is not None:
+            found.add("power_factor", where, excerpt["PowerFactor"], "", f"{source}/PowerFactor", at, gone=gone)
+    if excerpt.get("SpeedRPM") is not None:
+        found.add("fan_speed", where, excerpt["SpeedRPM"], "rpm", f"{source}/SpeedRPM", at, gone=gone)
+
+
+_WORDS = {
+    "InputPowerWatts": "input",
+    "OutputPowerWatts": "output",
+    "InputVoltage": "input",
+    "OutputVoltage": "output",
+    "InputCurrentAmps": "input",
+    "OutputCurrentAmps": "output",
+    "RailVoltage": "rail",
+    "RailCurrentAmps": "rail",
+    "RailPowerWatts": "rail",
+    "SupplyTemperatureCelsius": "supply",
+    "ReturnTemperatureCelsius": "return",
+    "DeltaTemperatureCelsius": "delta",
+    "SupplyPressurekPa": "supply",
+    "ReturnPressurekPa": "return",
+    "DeltaPressurekPa": "delta",
+    "DewPointCelsius": "dew point",
+    "PumpSpeedPercent": "pump",
+}
+
+
+def rename_repeated(readings: list[Measurement]) -> list[Measurement]:
+    """Readings whose (quantity, where) repeats get the last part of their path behind the name: keys stay unique."""
+    seen: dict[tuple[str, str], int] = {}
+    for r in readings:
+        seen[r.quantity, r.where] = seen.get((r.quantity, r.where), 0) + 1
+    out = []
+    for r in readings:
+        if seen[r.quantity, r.where] > 1:
+            path, _, pointer = r.source.partition("#")
+            parts = [path.rpartition("/")[2], *pointer.split("/")[-3:]]
+            tail = "/".join(p for p in parts if p and p not in ("Power", "Thermal", "Metrics", "Reading"))
+            r = Measurement(r.quantity, f"{r.where} [{tail}]", r.value, r.unit, r.source, r.raw, r.as_of)
+        out.append(r)
+    return out
