@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Collection
 
-# quantity -> (canonical unit, lowest, highest possible value in that unit). Wide on purpose: outside is a wrong map or a
-# broken sensor, inside is not proven right.
+# quantity -> (canonical unit, lowest, highest possible value in that unit). Wide on purpose: outside is a wrong map or
+# a broken sensor, inside is not proven right.
 QUANTITIES: dict[str, tuple[str, float, float]] = {
     "power": ("W", -1e8, 1e8),
     "apparent_power": ("VA", -1e8, 1e8),

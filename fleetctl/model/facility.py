@@ -11,8 +11,8 @@ from enum import StrEnum
 class Measurement:
     """One number at one place at one moment.
 
-    quantity: power, apparent_power, energy, current, voltage, frequency, power_factor, temperature, humidity, fan_speed,
-    flow, pressure, load, charge, runtime, cooling_power ...; where: the part, as the device names it; unit: as in
+    quantity: power, apparent_power, energy, current, voltage, frequency, power_factor, temperature, humidity,
+    fan_speed, flow, pressure, load, charge, runtime, cooling_power ...; where: the part, as the device names it; unit: as in
     `fleetctl.facility.quantity`; source: resource path, OID, register or sensor number; raw: the device's own words;
     as_of: epoch seconds.
     """

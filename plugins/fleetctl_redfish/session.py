@@ -1,4 +1,4 @@
-"""One Redfish service over HTTPS: login session, certificate trust, two sockets, bounded bodies. Nothing else speaks HTTP."""
+"""One Redfish service over HTTPS: login session, certificate trust, two sockets, bounded bodies."""
 
 from __future__ import annotations
 

@@ -162,9 +162,9 @@ def _supplies(tree: Mapping[str, Json], path: str) -> Total | None:
     inputs: list[float | None] = []
     prefix = f"{path}/PowerSubsystem/PowerSupplies/"
     for name, resource in tree.items():
-        if name.startswith(prefix) and "/" not in name[len(prefix) :] and type_of(resource) == "PowerSupply":
-            if not is_gone(resource):
-                inputs.append(_excerpt((tree.get(f"{name}/Metrics") or {}).get("InputPowerWatts")))
+        is_supply = name.startswith(prefix) and "/" not in name[len(prefix) :] and type_of(resource) == "PowerSupply"
+        if is_supply and not is_gone(resource):
+            inputs.append(_excerpt((tree.get(f"{name}/Metrics") or {}).get("InputPowerWatts")))
     if inputs and all(v is not None for v in inputs):
         return sum(v for v in inputs if v is not None), f"sum of {len(inputs)} inputs in {prefix[:-1]}"
     legacy: list[float | None] = []

@@ -1,4 +1,4 @@
-"""How a Redfish service is walked: which links matter for power and cooling, in few questions, without going in circles."""
+"""How a Redfish service is walked: which links matter for power and cooling, in few questions, never in circles."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ LINKS: dict[str, tuple[str, ...]] = {
         "CDUs", "HeatExchangers", "ImmersionUnits", "CoolingLoops", "LeakDetection", "RPUs",
     ),
     "CoolingUnit": (
-        "PrimaryCoolantConnectors", "SecondaryCoolantConnectors", "Pumps", "Fans", "EnvironmentMetrics", "LeakDetection",
-        "Reservoirs", "Sensors",
+        "PrimaryCoolantConnectors", "SecondaryCoolantConnectors", "Pumps", "Fans", "EnvironmentMetrics",
+        "LeakDetection", "Reservoirs", "Sensors",
     ),
     "CoolingLoop": ("PrimaryCoolantConnectors", "SecondaryCoolantConnectors"),
 }  # fmt: skip
@@ -117,10 +117,6 @@ class Walk:
             return
         self.tree[path] = resource
         for link in _links(resource, type_of(resource)):
-            if not _is_below(link, path) and type_of(resource) not in ("PowerEquipment", "ThermalEquipment"):
-                # An excerpt of another part of the tree: it is reached on its own way.
-                if link.startswith("/redfish/v1/Systems"):
-                    continue
             self._want(link)
 
     async def _collection(self, path: str, resource: Json) -> None:
@@ -223,10 +219,6 @@ _COLLECTIONS = frozenset(
         "Reservoirs",
     ]
 )
-
-
-def _is_below(link: str, path: str) -> bool:
-    return link.startswith(path + "/") or path == "/redfish/v1"
 
 
 def _links(resource: Mapping[str, Any], kind: str) -> Iterator[str]:
