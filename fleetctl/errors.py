@@ -24,13 +24,18 @@ from __future__ import annotations
 
 
 class FleetctlError(Exception):
-    """Base of all errors that are meant for people. `hint` is the next step, one sentence, may be empty."""
+    """Base of all errors that are meant for people. `hint` is the next step, one sentence, may be empty.
+
+    kind: for errors about one host, the value of a `fleetctl.model.report.ErrorKind`; "" for all others.
+    """
 
     exit_code = 1
+    kind = ""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", kind: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.kind = kind or type(self).kind
 
 
 class UsageError(FleetctlError):
@@ -47,10 +52,11 @@ class NotFoundError(FleetctlError):
 
 class AuthError(FleetctlError):
     exit_code = 4
+    kind = "auth"
 
 
 class HostKeyError(AuthError):
-    pass
+    kind = "host_key"
 
 
 class ConflictError(FleetctlError):
@@ -59,10 +65,11 @@ class ConflictError(FleetctlError):
 
 class UnreachableError(FleetctlError):
     exit_code = 6
+    kind = "unreachable"
 
 
 class TimedOutError(UnreachableError):
-    pass
+    kind = "timed_out"
 
 
 class ParseError(FleetctlError):

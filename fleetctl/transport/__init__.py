@@ -1,1 +1,1 @@
-"""How to reach a machine. The only network of the core."""
+"""How to reach a machine: ssh, local, replay. The only network, and the only package that imports asyncssh."""
