@@ -1,0 +1,128 @@
+"""Nodes in sum: counts by each of the four axes, the capacity ladder, heat, load and power. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fleetctl.model.states import Admin, Health, Load, Reach
+from fleetctl.views.nodes import NodeRow
+
+Key = TypeVar("Key")
+
+# A host whose probe hangs still answers; whether its cards are fit is a matter of health.
+ANSWERING = frozenset({Reach.FRESH, Reach.HUNG})
+FIT = frozenset({Health.OK, Health.WARN})
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Cards on each rung; every rung is a filter on the one above: nominal >= installed >= ... >= free.
+
+    nominal: declared (found, where nothing is declared or more was found); installed: found at the last answer;
+    reachable: on nodes that answer now; healthy: on nodes neither critical nor unknown; in_service: on nodes that may
+    get work; free: of those, not held by a lease.
+    """
+
+    nominal: int = 0
+    installed: int = 0
+    reachable: int = 0
+    healthy: int = 0
+    in_service: int = 0
+    free: int = 0
+
+
+RUNGS = ("nominal", "installed", "reachable", "healthy", "in_service", "free")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a set of nodes amounts to. None where not one node told.
+
+    util_pct: mean over cards; temp_c: hottest card; power_w: sum over the nodes that are metered, power_nodes of them;
+    oldest_at: when the node that has been silent longest answered last; never: nodes that never answered.
+    """
+
+    nodes: int
+    reach: Mapping[Reach, int] = field(default_factory=dict)
+    health: Mapping[Health, int] = field(default_factory=dict)
+    admin: Mapping[Admin, int] = field(default_factory=dict)
+    load: Mapping[Load, int] = field(default_factory=dict)
+    ladder: Ladder = Ladder()
+    cards_leased: int = 0
+    util_pct: float | None = None
+    temp_c: float | None = None
+    power_w: float | None = None
+    power_nodes: int = 0
+    newest_at: float | None = None
+    oldest_at: float | None = None
+    never: int = 0
+
+    @property
+    def answering(self) -> int:
+        return sum(self.reach.get(r, 0) for r in ANSWERING)
+
+    @property
+    def out_of_service(self) -> int:
+        return self.nodes - self.admin.get(Admin.IN_SERVICE, 0)
+
+
+def node_ladder(row: NodeRow) -> tuple[int, int, int, int, int, int]:
+    """The rungs of one node, in the order of RUNGS."""
+    found = row.cards_found or 0
+    nominal = max(row.cards or 0, found)
+    reachable = found if row.reach in ANSWERING else 0
+    healthy = reachable if row.health in FIT else 0
+    in_service = healthy if row.admin is Admin.IN_SERVICE else 0
+    free = 0 if row.load is Load.ALLOCATED else max(in_service - row.cards_leased, 0)
+    return nominal, found, reachable, healthy, in_service, free
+
+
+def total(rows: Iterable[NodeRow]) -> Totals:
+    """Everything about these nodes in one pass."""
+    nodes = list(rows)
+    sums = [0, 0, 0, 0, 0, 0]
+    util_sum, util_cards = 0.0, 0
+    for row in nodes:
+        if row.cards_found or row.cards:
+            for rung, cards in enumerate(node_ladder(row)):
+                sums[rung] += cards
+        if row.util_pct is not None and row.cards_found:
+            util_sum += row.util_pct * row.cards_found
+            util_cards += row.cards_found
+    powers = [row.power_w for row in nodes if row.power_w is not None]
+    answers = [row.age_at for row in nodes if row.age_at is not None]
+    return Totals(
+        nodes=len(nodes),
+        reach=Counter(row.reach for row in nodes),
+        health=Counter(row.health for row in nodes),
+        admin=Counter(row.admin for row in nodes),
+        load=Counter(row.load for row in nodes),
+        ladder=Ladder(*sums),
+        cards_leased=sum(row.cards_leased for row in nodes),
+        util_pct=util_sum / util_cards if util_cards else None,
+        temp_c=max((row.temp_c for row in nodes if row.temp_c is not None), default=None),
+        power_w=sum(powers) if powers else None,
+        power_nodes=len(powers),
+        newest_at=max(answers, default=None),
+        oldest_at=min(answers, default=None),
+        never=len(nodes) - len(answers),
+    )
+
+
+def group(rows: Iterable[NodeRow], key: Callable[[NodeRow], Key | None]) -> dict[Key, list[NodeRow]]:
+    """Nodes by a key, in order of first appearance; None belongs to no group."""
+    groups: dict[Key, list[NodeRow]] = {}
+    for row in rows:
+        found = key(row)
+        if found is not None:
+            groups.setdefault(found, []).append(row)
+    return groups
+
+
+def severity(row: NodeRow) -> tuple[int, int, float, str]:
+    """Sort key, worst first: health, then reach, then heat, then name."""
+    reach = {Reach.UNREACHABLE: 0, Reach.HUNG: 1, Reach.STALE: 2, Reach.UNKNOWN: 3, Reach.FRESH: 4}[row.reach]
+    return row.health.rank, reach, -(row.temp_c or 0.0), row.name
