@@ -7,7 +7,7 @@ something breaks. Nothing is stored: ask for any moment.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -64,7 +64,7 @@ class Machine:
     faults: frozenset[str] = frozenset()  # faults that are on all the time (--fault)
     cores: int = 192
     mem_bytes: int = 2048 * 2**30
-    boot_id: str = field(default="")
+    model: str = ""
 
     def fault(self, now: float) -> frozenset[str]:
         """Faults that are on at this moment."""

@@ -1,0 +1,130 @@
+"""The host loop of a simulated host: the same lines in, the same frames out as probes/host_loop.py, without processes."""
+
+from __future__ import annotations
+
+import ast
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from fleetctl.probes.host_loop import DONE, FULL, HUNG, KEEP, MISSING, SAME, clean, frame, kept_bytes
+
+from fleetctl_demo.shell import Shell
+
+AGAIN_S = 600.0  # until a tool that was not there is looked at again, as on a real host
+
+
+@dataclass(slots=True)
+class _Ask:
+    """One probe of the plan on this host."""
+
+    id: str
+    command: str
+    present: bool
+    every: float
+    due: float = 0.0
+
+
+class SimulatedLoop:
+    """Answers on one channel. write: sends bytes to the console; later: runs a callback after so many seconds."""
+
+    def __init__(
+        self, shell: Shell, write: Callable[[bytes], None], later: Callable[[float, Callable[[], None]], Any]
+    ) -> None:
+        self._shell = shell
+        self._write = write
+        self._later = later
+        self._buffer = b""
+        self._asks: list[_Ask] = []
+        self._sent: dict[str, tuple[str, bytes, bytes]] = {}
+        self._seq = 0
+        self._interval = 60.0
+        self._timer: Any = None
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the console: first the program and its plan, then lines."""
+        self._buffer += data
+        if not self._asks:
+            if len(self._buffer) < 8 or len(self._buffer) < 8 + int(self._buffer[:8]):
+                return
+            end = 8 + int(self._buffer[:8])
+            packed, self._buffer = self._buffer[8:end], self._buffer[end:]
+            self._start(_plan(packed))
+        while b"\n" in self._buffer:
+            line, self._buffer = self._buffer.split(b"\n", 1)
+            self._hear(line)
+
+    def close(self) -> None:
+        """The channel is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _start(self, plan: dict[str, Any]) -> None:
+        self._interval = float(plan["interval"])
+        self._asks = [
+            _Ask(
+                item["id"],
+                item["command"],
+                not item["detect"] or self._shell.has_tool(item["detect"]),
+                float(item["every"]),
+            )
+            for item in plan["probes"]
+        ]
+        self._write(frame("H", 0, b"python 3.11 pid 1"))
+        self._timer = self._later(0.01, self._round)
+
+    def _hear(self, line: bytes) -> None:
+        word = line[:1]
+        if word == b"f":
+            self._sent = {}
+        elif word == b"n":
+            self._schedule(0.0)
+        elif word == b"i":
+            interval, phase = line[1:].split()
+            self._interval = max(0.05, float(interval))
+            self._schedule(float(phase))
+
+    def _schedule(self, seconds: float) -> None:
+        self.close()
+        self._timer = self._later(seconds, self._round)
+
+    def _round(self) -> None:
+        self._schedule(self._interval)
+        now = self._shell.now()
+        due = [ask for ask in self._asks if ask.present and ask.due <= now + self._interval / 4]
+        sections = []
+        for ask in due:
+            ask.due = now + ask.every
+            sections.append(self._section(ask))
+        self._seq += 1
+        body = b"%.3f 0" % self._shell.host_clock() + b"".join(sections)
+        self._write(frame("R", self._seq, body))
+
+    def _section(self, ask: _Ask) -> bytes:
+        ran = self._shell.run(ask.command)
+        if ran.hangs:
+            state, out, err = f"{HUNG} -1", b"", b"process 4711 does not end"
+        elif ran.status == 127:
+            state, out, err = f"{MISSING} 127", b"", ran.stderr.encode()
+        else:
+            state, out, err = f"{DONE} {ran.status}", clean(ran.stdout.encode()), clean(ran.stderr.encode())
+        old, self._sent[ask.id] = self._sent.get(ask.id), (state, out, err)
+        mode, text = FULL, out
+        if old == (state, out, err):
+            mode, text, err = SAME, b"", b""
+        elif old is not None and state.startswith(DONE) and (kept := kept_bytes(old[1], out)) > 16:
+            mode, text = KEEP + str(kept), out[kept:]
+        head = f"\x1d{ask.id} {state} 12 {mode}\n".encode()
+        return head + text + (b"\x1c" + err if err else b"")
+
+
+@lru_cache(maxsize=8)
+def _plan(packed: bytes) -> dict[str, Any]:
+    """The plan in a packed program: the argument of its last line, main({...})."""
+    source = zlib.decompress(packed).decode()
+    last = source.rstrip("\n").rsplit("\n", 1)[1]
+    plan = ast.literal_eval(last.removeprefix("main(").removesuffix(")"))
+    assert isinstance(plan, dict)
+    return plan

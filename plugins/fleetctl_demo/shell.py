@@ -1,0 +1,103 @@
+"""What a command answers on a simulated host. It knows the tools fleetctl asks for and a few words people type."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from dataclasses import dataclass
+
+from fleetctl_demo.machine import Machine
+from fleetctl_demo.system import kernel_text, quick_text, slow_text
+from fleetctl_demo.tools import npu_smi, nvidia_smi, rocm_smi
+
+_TOOLS = {
+    "nvidia": ("nvidia-smi", nvidia_smi.run),
+    "ascend": ("npu-smi", npu_smi.run),
+    "amd": ("rocm-smi", rocm_smi.run),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended. hangs: it does not end."""
+
+    status: int
+    stdout: str = ""
+    stderr: str = ""
+    hangs: bool = False
+
+
+class Shell:
+    """Commands on one simulated host, at the time of asking."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        plugin = machine.card.plugin if machine.card else ""
+        self._tool, self._run_tool = _TOOLS.get(plugin, ("", None))
+
+    def now(self) -> float:
+        return time.time()
+
+    def host_clock(self) -> float:
+        """What the host believes the time is."""
+        return self.now() + (217.0 if "skew" in self.machine.fault(self.now()) else 0.0)
+
+    def has_tool(self, snippet: str) -> bool:
+        """Whether a detect snippet would succeed here: it names the tool this host has."""
+        return bool(self._tool) and re.search(rf"(?<![\w-]){re.escape(self._tool)}(?![\w-])", snippet) is not None
+
+    def run(self, command: str) -> Ran:
+        """Run one command line or a probe's script."""
+        faults = self.machine.fault(self.now())
+        if self._tool and (
+            found := re.search(rf"(?<![\w/.-])(?:\S*/)?{re.escape(self._tool)}((?:\s+[^\s|;&<>]+)*)", command)
+        ):
+            if "hang" in faults:
+                return Ran(0, hangs=True)
+            assert self._run_tool is not None
+            return Ran(*self._run_tool(found[1].strip(), self.machine.cards_at(self.now())))
+        if "/proc/loadavg" in command:
+            return Ran(0, quick_text(self.machine, self.now()))
+        if "boot_id" in command:
+            return Ran(0, slow_text(self.machine, self.now(), faults))
+        if re.search(r"dmesg|journalctl|/dev/kmsg", command):
+            return Ran(0, kernel_text(self.machine, self.now(), faults))
+        return self._words(command)
+
+    def script(self, text: str) -> Ran:
+        """Run a script as `sh -s` or a login shell would: here, one command at a time, the last status counts."""
+        out, err, status = "", "", 0
+        for command in re.split(r"&&|;|\n", text.strip()):
+            ran = self.run(command.strip())
+            if ran.hangs:
+                return ran
+            out, err, status = out + ran.stdout, err + ran.stderr, ran.status
+        return Ran(status, out, err)
+
+    def _words(self, command: str) -> Ran:
+        try:
+            words = shlex.split(command)
+        except ValueError:
+            return Ran(2, "", "sh: 1: Syntax error: Unterminated quoted string\n")
+        if not words:
+            return Ran(0)
+        match words[0]:
+            case "true" | ":":
+                return Ran(0)
+            case "false":
+                return Ran(1)
+            case "echo":
+                return Ran(0, " ".join(words[1:]) + "\n")
+            case "hostname" | "uname" if words[1:] in ([], ["-n"], ["-s"]):
+                return Ran(0, ("Linux" if words == ["uname"] or words[1:] == ["-s"] else self.machine.name) + "\n")
+            case "uname":
+                return Ran(0, f"Linux {self.machine.name} 5.15.0-119-generic #129-Ubuntu SMP x86_64 GNU/Linux\n")
+            case "id" | "whoami":
+                return Ran(0, "ops\n" if words[0] == "whoami" else "uid=1000(ops) gid=1000(ops)\n")
+            case "date":
+                return Ran(0, time.strftime("%a %b %e %H:%M:%S UTC %Y\n", time.gmtime(self.host_clock())))
+            case "uptime":
+                load = self.machine.load(self.now()) * self.machine.cores
+                return Ran(0, f" up 41 days,  3:12,  0 users,  load average: {load:.2f}, {load:.2f}, {load:.2f}\n")
+        return Ran(127, "", f"sh: 1: {words[0]}: not found\n")
