@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -34,7 +35,7 @@ class EngineLock:
                 f"{self._path}: {error.strerror}", hint="choose another place: store.path in fleet.toml"
             ) from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd)
         except OSError as error:
             pid = os.pread(fd, 32, 0).decode(errors="replace").strip() or "?"
             os.close(fd)
@@ -52,10 +53,26 @@ class EngineLock:
         os.close(self._fd)  # closing frees the lock; the file stays, so that nobody locks a deleted one
 
 
+def _lock(fd: int) -> None:
+    """Take it at once, or after a glance of `is_running` of another process has passed. Raises OSError."""
+    for _ in range(3):
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+    return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def is_running(database: Path) -> bool:
     """Whether some process holds the lock now."""
     try:
-        with EngineLock(database):
-            return False
-    except ConflictError:
+        fd = os.open(lock_path(database), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    finally:
+        os.close(fd)
+    return False

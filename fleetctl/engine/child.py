@@ -1,0 +1,77 @@
+"""Starting an engine beside us: the console and `fleetctl engine start` run it as a child of its own session."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fleetctl.engine.lock import is_running, lock_path
+from fleetctl.errors import FleetctlError, NotFoundError
+
+_START_WAIT_S = 10.0
+
+
+def log_path(database: Path) -> Path:
+    """Where a started engine writes what it has to say."""
+    return database.with_name(database.name + ".log")
+
+
+def engine_command(config: Path | None) -> list[str]:
+    """The command line that runs the engine in its own process."""
+    where = ["--config", str(config)] if config is not None else []
+    return [sys.executable, "-m", "fleetctl", *where, "engine", "run"]
+
+
+def ensure_engine(database: Path, config: Path | None, *, follow: bool) -> subprocess.Popen[bytes] | None:
+    """Start an engine unless one runs. Returns its process, or None when another already polls.
+
+    follow: it ends when its standard input ends, which is when we end, however we end. Otherwise it stays.
+    """
+    if is_running(database):
+        return None
+    database.parent.mkdir(parents=True, exist_ok=True)
+    command = engine_command(config) + (["--follow"] if follow else [])
+    with log_path(database).open("ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE if follow else subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def wait_until_running(child: subprocess.Popen[bytes], database: Path) -> None:
+    """Return once the child holds the lock. Raises FleetctlError with its last words when it ended instead."""
+    deadline = time.monotonic() + _START_WAIT_S
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            words = log_path(database).read_text(errors="replace").strip().splitlines()
+            raise FleetctlError(
+                f"the engine ended at once: {words[-1] if words else f'exit {child.returncode}'}",
+                hint=f"all it said: {log_path(database)}",
+            )
+        if is_running(database):
+            return
+        time.sleep(0.05)
+    raise FleetctlError("the engine did not start in time", hint=f"see {log_path(database)}")
+
+
+def stop_engine(database: Path, timeout_s: float = 20.0) -> int:
+    """Ask the running engine to stop and wait for it; returns its pid. Raises NotFoundError when none runs."""
+    if not is_running(database):
+        raise NotFoundError("no engine runs", hint="`fleetctl engine start` starts one")
+    pid = int(lock_path(database).read_text().strip() or "0")
+    if pid <= 1:
+        raise FleetctlError("the engine's pid is not known", hint="end it by hand")
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout_s
+    while is_running(database):
+        if time.monotonic() > deadline:
+            raise FleetctlError(f"the engine (pid {pid}) did not stop in {timeout_s:.0f} s", hint=f"kill {pid}")
+        time.sleep(0.05)
+    return pid

@@ -1,0 +1,55 @@
+"""One engine per database; a crash frees the lock."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleetctl.engine.lock import EngineLock, is_running
+from fleetctl.errors import ConflictError, StoreReadOnlyError
+
+HOLD = """
+import sys, pathlib
+from fleetctl.engine.lock import EngineLock
+with EngineLock(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(database: Path) -> subprocess.Popen[str]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    return child
+
+
+def test_second_engine_is_refused_and_told_the_pid(tmp_path: Path) -> None:
+    database = tmp_path / "fleet.db"
+    assert not is_running(database)
+    with holder(database) as child:
+        assert is_running(database)
+        with pytest.raises(ConflictError, match=f"pid {child.pid}"), EngineLock(database):
+            pass
+        child.communicate("")
+    assert not is_running(database)
+
+
+def test_a_killed_engine_frees_the_lock(tmp_path: Path) -> None:
+    database = tmp_path / "fleet.db"
+    with holder(database) as child:
+        os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
+    with EngineLock(database):
+        assert is_running(database)
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreReadOnlyError), EngineLock(tmp_path / "file" / "fleet.db"):
+        pass
