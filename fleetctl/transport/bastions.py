@@ -7,6 +7,7 @@ sshd's file descriptors, one per channel out of a usual limit of 1024. Hence CHA
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,10 +16,11 @@ import asyncssh
 
 from fleetctl.clock import Clock
 from fleetctl.errors import FleetctlError
+from fleetctl.model.report import ErrorKind
+from fleetctl.transport.backoff import Backoff
 from fleetctl.transport.target import Target
 
 CHANNELS = 500
-RETRY_S = 10.0  # a jump host that failed is not tried again for this long by the thousand hosts behind it
 
 
 @dataclass(slots=True)
@@ -39,21 +41,24 @@ class _Bastion:
     connections: list[Shared] = field(default_factory=list)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     failed: FleetctlError | None = None
-    failed_at: float = float("-inf")
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 class Bastions:
     """All jump hosts of one transport. connect: makes a connection to a jump host, its own jump hosts included."""
 
-    def __init__(self, connect: Callable[[Target], Awaitable[asyncssh.SSHClientConnection]], clock: Clock) -> None:
+    def __init__(
+        self, connect: Callable[[Target], Awaitable[asyncssh.SSHClientConnection]], clock: Clock, rng: random.Random
+    ) -> None:
         self._connect = connect
         self._clock = clock
+        self._rng = rng
         self._bastions: dict[str, _Bastion] = {}
 
     async def borrow(self, target: Target) -> Shared:
         """A connection with room; `give_back` it when the host's own connection ends.
 
-        Raises what connecting raised, without trying again, for RETRY_S after a failure.
+        Raises what connecting raised; the thousand hosts behind a dead jump host do not try it a thousand times.
         """
         bastion = self._bastions.setdefault(f"{target.where}|{target.jumps}", _Bastion())
         async with bastion.lock:
@@ -70,8 +75,8 @@ class Bastions:
         shared.channels -= 1
 
     @asynccontextmanager
-    async def borrowed_unless_kept(self, target: Target) -> AsyncIterator[Shared]:
-        """Borrow for setting up; given back when that fails."""
+    async def lent(self, target: Target) -> AsyncIterator[Shared]:
+        """Borrow for setting up; given back only when that fails."""
         shared = await self.borrow(target)
         try:
             yield shared
@@ -94,14 +99,16 @@ class Bastions:
         self._bastions.clear()
 
     async def _add(self, bastion: _Bastion, target: Target) -> Shared:
-        if bastion.failed is not None and self._clock.monotonic() - bastion.failed_at < RETRY_S:
+        if bastion.failed is not None and bastion.backoff.left_s(self._clock.monotonic()) > 0:
             raise _again(bastion.failed)
         try:
             conn = await self._connect(target)
         except FleetctlError as error:
-            bastion.failed, bastion.failed_at = error, self._clock.monotonic()
+            bastion.failed = error
+            bastion.backoff.failed(ErrorKind(error.kind or ErrorKind.UNREACHABLE), self._clock.monotonic(), self._rng)
             raise _again(error) from error
         bastion.failed = None
+        bastion.backoff.succeeded()
         shared = Shared(conn, target)
         bastion.connections.append(shared)
         return shared
@@ -109,4 +116,5 @@ class Bastions:
 
 def _again(error: FleetctlError) -> FleetctlError:
     """The same failure for one more host: exceptions carry a traceback, so one object must not be raised twice."""
-    return type(error)(f"jump host {error}", hint=error.hint, kind=error.kind)
+    text = str(error)
+    return type(error)(text if text.startswith("jump host") else f"jump host {text}", hint=error.hint, kind=error.kind)

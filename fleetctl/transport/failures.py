@@ -9,6 +9,7 @@ import asyncssh
 
 from fleetctl.errors import AuthError, FleetctlError, TimedOutError, UnreachableError
 from fleetctl.model.report import ErrorKind
+from fleetctl.transport.line import ShutError, SilentError, StrangerError
 from fleetctl.transport.target import Target
 
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
@@ -19,6 +20,23 @@ def explain(error: BaseException, target: Target, *, via: str = "", tried: str =
     if isinstance(error, FleetctlError):
         return error
     where = f"{target.name} ({target.where}{f' via {via}' if via else ''})"
+    if isinstance(error, SilentError):
+        return TimedOutError(
+            f"{where}: the port is open, but nothing was said within {target.connect_timeout_s:g} s",
+            hint="sshd hangs or the machine is out of memory or processes; look at its console",
+        )
+    if isinstance(error, ShutError):
+        return UnreachableError(
+            f"{where}: closed before the first word",
+            hint="sshd drops connections beyond MaxStartups, or its rules (Match, hosts.deny, fail2ban) refuse us",
+            kind=ErrorKind.PROTOCOL,
+        )
+    if isinstance(error, StrangerError):
+        return UnreachableError(
+            f"{where}: what answers does not speak SSH: {printable(repr(error.args[0]), 60)}",
+            hint=f"is port {target.port} right? set port in fleet.toml or Port in ssh_config",
+            kind=ErrorKind.PROTOCOL,
+        )
     if isinstance(error, TimeoutError):
         return TimedOutError(
             f"{where}: no answer within {target.connect_timeout_s:g} s",

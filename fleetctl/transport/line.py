@@ -14,26 +14,47 @@ import asyncssh
 
 from fleetctl.transport.target import Target
 
+GREETING_BYTES = 64  # looked at before the handshake
+
+
+class SilentError(TimeoutError):
+    """The port is open, but nobody speaks."""
+
+
+class ShutError(ConnectionError):
+    """The other side ended the connection before its first word."""
+
+
+class StrangerError(ConnectionError):
+    """What answers does not speak SSH; the argument is how it began."""
+
 
 async def open_socket(target: Target) -> socket.socket:
-    """A connected socket whose other side has begun to speak. Raises OSError (gaierror for a name); the caller bounds
-    the time: with several addresses each is tried for its share of what is left."""
+    """A connected socket whose other side has begun to speak, within target.connect_timeout_s; with several addresses
+    each is tried for its share of what is left of it.
+
+    Raises OSError: gaierror for the name, TimeoutError, SilentError, ShutError, StrangerError, or what the system says.
+    """
     loop = asyncio.get_running_loop()
-    addresses = await _addresses(target)
     deadline = loop.time() + target.connect_timeout_s
+    async with asyncio.timeout_at(deadline):
+        addresses = await _addresses(target)
     problem: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
     for number, (family, address) in enumerate(addresses):
         share = max(0.1, (deadline - loop.time()) / (len(addresses) - number))
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            async with asyncio.timeout(share):
-                await loop.sock_connect(sock, address)
-                await _readable(loop, sock)
+            connected = False
+            try:
+                async with asyncio.timeout(share):
+                    await loop.sock_connect(sock, address)
+                    connected = True
+                    await _readable(loop, sock)
+            except TimeoutError as error:
+                raise SilentError if connected else error from None
+            _check_greeting(sock.recv(GREETING_BYTES, socket.MSG_PEEK))
             return sock
-        except TimeoutError as error:
-            problem = error
-            sock.close()
         except OSError as error:
             problem = error
             sock.close()
@@ -41,6 +62,14 @@ async def open_socket(target: Target) -> socket.socket:
             sock.close()
             raise
     raise problem
+
+
+def _check_greeting(start: bytes) -> None:
+    """RFC 4253 lets a server say lines of text before its version, so only what cannot be text is refused here."""
+    if not start:
+        raise ShutError
+    if not start.startswith(b"SSH-") and any(byte < 9 or 13 < byte < 32 for byte in start):
+        raise StrangerError(start)
 
 
 async def _addresses(target: Target) -> list[tuple[int, Any]]:
@@ -86,11 +115,19 @@ class HeldChannel(asyncssh.SSHTCPSession[bytes]):
 
     @classmethod
     async def open(cls, jump: asyncssh.SSHClientConnection, target: Target) -> HeldChannel:
-        """A channel whose far end has begun to speak. Raises asyncssh.ChannelOpenError; the caller bounds the time."""
+        """A channel whose far end has begun to speak, within target.connect_timeout_s.
+
+        Raises asyncssh.ChannelOpenError, TimeoutError, SilentError, ShutError or StrangerError.
+        """
         held = cls()
         try:
-            await jump.create_connection(lambda: held, target.hostname, target.port)
-            await held._spoke.wait()
+            async with asyncio.timeout(target.connect_timeout_s):
+                await jump.create_connection(lambda: held, target.hostname, target.port)
+                await held._spoke.wait()
+            _check_greeting(b"".join(held._kept)[:GREETING_BYTES])
+        except TimeoutError as error:
+            held.abort()
+            raise SilentError if held._chan is not None else error from None
         except BaseException:
             held.abort()
             raise

@@ -177,7 +177,7 @@ class _Child(asyncio.SubprocessProtocol):
         asyncio.get_running_loop().call_later(GRACE_S, self.kill)
 
     def kill(self) -> None:
-        """End the whole group and stop reading: a grandchild that holds a pipe cannot keep us. Nothing after the end."""
+        """End the whole group and stop reading; a grandchild that holds a pipe cannot keep us."""
         if not self.done.is_set():
             self._signal(signal.SIGKILL)
         if self._transport is not None:

@@ -21,6 +21,7 @@ from fleetctl.errors import ConfigError, FleetctlError, HostKeyError, Unreachabl
 from fleetctl.model.host import Host
 from fleetctl.model.probe import Outcome, Output
 from fleetctl.model.report import ErrorKind
+from fleetctl.transport.accounts import AccountGuard
 from fleetctl.transport.base import MAX_OUTPUT_BYTES, EndReason
 from fleetctl.transport.bastions import Bastions, Shared
 from fleetctl.transport.credentials import Credentials
@@ -67,19 +68,21 @@ class SshTransport:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        clock = clock or SystemClock()
+        clock, rng = clock or SystemClock(), rng or random.Random()
+        self._clock = clock
         self._settings = settings
         self._resolver = Resolver(settings, load_ssh_config(settings))
         self._host_keys = HostKeys(Policy(settings.host_key_policy), host_keys_path)
         self._credentials = Credentials()
+        self._accounts = AccountGuard()
         self._limits = SetupLimits(
             site_limits=site_limits or {},
             max_connecting=settings.max_connecting,
             connects_per_second=settings.connects_per_second,
             clock=clock,
-            rng=rng or random.Random(),
+            rng=rng,
         )
-        self._bastions = Bastions(self._connect_bastion, clock)
+        self._bastions = Bastions(self._connect_bastion, clock, rng)
 
     async def connect(self, host: Host) -> SshSession:
         target = self._resolve(host)
@@ -130,11 +133,13 @@ class SshTransport:
                 if target.jumps:
                     jump = self._jump_target(target)
                     via = jump.where
-                    shared = await stack.enter_async_context(self._bastions.borrowed_unless_kept(jump))
+                    shared = await stack.enter_async_context(self._bastions.lent(jump))
                 offer = await self._credentials.offer(target)
                 tried = offer.words
                 await stack.enter_async_context(self._limits.approach(target.site, target.where, via))
+                self._accounts.check(target, self._clock.monotonic())
                 way = await self._reach(target, shared)
+                stack.push(lambda kind, *_: _let_go(way) if kind is not None else None)
                 await stack.enter_async_context(self._limits.handshake(target.site))
                 async with asyncio.timeout(target.connect_timeout_s):
                     conn = await asyncssh.connect(
@@ -145,6 +150,7 @@ class SshTransport:
                         **way,
                         **self._options(target, offer.keys, key_types),
                     )
+                self._accounts.accepted(target)
                 return conn, client, shared
         except _OtherKeyTypeError:
             raise
@@ -155,6 +161,8 @@ class SshTransport:
                 raise client.refused from error
             if key_types is not None and isinstance(error, asyncssh.KeyExchangeFailed):
                 raise self._host_keys.gone(target, key_types) from error
+            if isinstance(error, asyncssh.PermissionDenied):
+                self._accounts.refused(target, self._clock.monotonic())
             ours = explain(error, target, via=via, tried=tried)
             if ours is error:
                 raise
@@ -177,10 +185,9 @@ class SshTransport:
     async def _reach(self, target: Target, shared: Shared | None) -> dict[str, Any]:
         if target.proxy_command:
             return {"proxy_command": ["/bin/sh", "-c", f"exec {target.proxy_command}"]}
-        async with asyncio.timeout(target.connect_timeout_s):
-            if shared is not None:
-                return {"tunnel": await HeldChannel.open(shared.conn, target)}
-            return {"sock": await open_socket(target)}
+        if shared is not None:
+            return {"tunnel": await HeldChannel.open(shared.conn, target)}
+        return {"sock": await open_socket(target)}
 
     def _options(self, target: Target, keys: tuple[Any, ...], key_types: tuple[str, ...] | None) -> dict[str, Any]:
         certificates = () if key_types else self._certificate_algs(target)
@@ -209,6 +216,14 @@ class SshTransport:
 
     def _certificate_algs(self, target: Target) -> tuple[str, ...]:
         return _CERTIFICATE_ALGS if self._host_keys.has_authority(target) else ()
+
+
+def _let_go(way: dict[str, Any]) -> None:
+    """Close what was reached for a connection that did not come to be."""
+    if sock := way.get("sock"):
+        sock.close()
+    if held := way.get("tunnel"):
+        held.abort()
 
 
 _NOTHING_KNOWN: tuple[list[Any], list[Any], list[Any]] = ([], [], [])  # so that every key comes to _Client
@@ -305,12 +320,13 @@ class SshSession:
     @property
     def facts(self) -> dict[str, str]:
         info = self._conn.get_extra_info
+        peer = None if self._via or self._target.proxy_command else info("peername")
         return {
+            "peer": f"{peer[0]} port {peer[1]}" if peer else "",
             "address": self._target.where,
             "via": f"ssh through {self._via}" if self._via else "ssh",
             "server": printable(info("server_version") or ""),
             "cipher": str(info("send_cipher") or ""),
-            "kex": str(info("kex_alg") or ""),
         }
 
     async def run(
