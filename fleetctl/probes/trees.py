@@ -1,0 +1,118 @@
+"""Trees of text: indented `key : value` headings, and XML that may end in the middle."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+_LINE = re.compile(r"^([ \t]*)([^:\s][^:]*?)[ \t]*(?::[ \t]*(.*))?$")
+
+
+def lines_of_tree(text: str) -> Iterator[tuple[int, int, str, str | None]]:
+    """(line number, indent, key, value or None for a heading) for every line that is not blank. Tabs count as eight."""
+    for number, line in enumerate(text.split("\n"), 1):
+        match = _LINE.match(line.rstrip())
+        if match is None:
+            continue
+        space, key, value = match.groups()
+        yield number, len(space.expandtabs(8)), key, value
+
+
+def paths_of_tree(lines: list[tuple[int, int, str, str | None]]) -> dict[str, str]:
+    """`Heading/Sub heading/Key` -> value, for the lines of one card; a repeated path keeps its first value."""
+    stack: list[tuple[int, str]] = []
+    paths: dict[str, str] = {}
+    for _, indent, key, value in lines:
+        while stack and stack[-1][0] >= indent:
+            stack.pop()
+        path = "/".join([k for _, k in stack] + [key])
+        if value is not None:
+            paths.setdefault(path, value.strip())
+        stack.append((indent, key))
+    return paths
+
+
+def flat_xml(element: ElementTree.Element) -> dict[str, str]:
+    """`a/b/c` -> text for every leaf below an element; a repeated path keeps its first value."""
+    paths: dict[str, str] = {}
+    todo: list[tuple[str, ElementTree.Element]] = [(child.tag, child) for child in reversed(element)]
+    while todo:
+        path, node = todo.pop()
+        if len(node) == 0 and node.text:
+            paths.setdefault(path, node.text.strip())
+        todo.extend((f"{path}/{child.tag}", child) for child in reversed(node))
+    return paths
+
+
+class _Builder(ElementTree.TreeBuilder):
+    """Keeps a hand on every `of` element from its start on, so that a document cut inside one still gives it."""
+
+    def __init__(self, of: str) -> None:
+        super().__init__()
+        self.of = of
+        self.root: ElementTree.Element | None = None
+        self.found: list[ElementTree.Element] = []
+        self.depth = 0
+        self.inside = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ElementTree.Element:
+        element = super().start(tag, attrs)
+        if self.root is None:
+            self.root = element
+        self.depth += 1
+        if tag == self.of and not self.inside:
+            self.found.append(element)
+            self.inside = self.depth
+        return element
+
+    def end(self, tag: str, /) -> ElementTree.Element:
+        if self.inside == self.depth:
+            self.inside = 0
+        self.depth -= 1
+        return super().end(tag)
+
+
+def read_xml(text: str, of: str) -> tuple[dict[str, str], list[ElementTree.Element], str]:
+    """(leaves right below the root, the `of` elements, problem or "").
+
+    A document cut in the middle gives what stood before the cut. Entities are refused: no tool declares any.
+    """
+    if "<!ENTITY" in text:
+        return {}, [], "XML with entities is refused"
+    builder = _Builder(of)
+    parser = ElementTree.XMLParser(target=builder)
+    problem = ""
+    try:
+        parser.feed(text)
+        parser.close()
+    except ElementTree.ParseError as error:
+        problem = "" if "junk after document element" in str(error) else f"XML: {error}"
+    except (ValueError, RecursionError, AssertionError) as error:
+        problem = f"XML: {error}"
+    root = builder.root
+    leaves = {c.tag: (c.text or "").strip() for c in root if len(c) == 0} if root is not None else {}
+    return leaves, builder.found, problem
+
+
+def read_json(text: str) -> tuple[Any, str]:
+    """(the first JSON object or list in a text, "") whatever stands around it; (None, why) when there is none."""
+    decoder = json.JSONDecoder()
+    tried = 0
+    problem = "no JSON in it"
+    for match in re.finditer(r"[\[{]", text):
+        tried += 1
+        if tried > 50:
+            break
+        try:
+            value, _ = decoder.raw_decode(text, match.start())
+        except ValueError as error:
+            problem = f"JSON: {error}"
+            continue
+        except RecursionError:
+            return None, "JSON: nested too deep"
+        if value or tried > 1:
+            return value, ""
+    return None, problem

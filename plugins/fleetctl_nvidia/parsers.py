@@ -1,0 +1,66 @@
+"""Every form of output that can be read, best first; `fleetctl probe parse nvidia` picks by the looks."""
+
+from __future__ import annotations
+
+from fleetctl.plugin import Parser
+from fleetctl.probes.detect_json import detect_parser
+from fleetctl.probes.exporter import exporter_parser
+from fleetctl.probes.prometheus import looks_like_exporter
+from fleetctl.probes.smi import Family, csv_parser, list_parser, table_parser, text_parser, xml_parser
+from fleetctl.probes.smi.csv_form import looks_like_csv
+from fleetctl_nvidia import tables
+from fleetctl_nvidia.exporters import DCGM, GPU_EXPORTER
+from fleetctl_nvidia.finish import finish
+from fleetctl_nvidia.kernel import looks_like_kernel, parse_kernel
+from fleetctl_nvidia.words import refusal
+
+FIELDS = (
+    "index", "uuid", "name", "pci.bus_id", "serial", "driver_version", "vbios_version",
+    "utilization.gpu", "utilization.memory", "memory.used", "memory.total", "power.draw", "enforced.power.limit",
+    "temperature.gpu", "temperature.memory", "clocks.sm", "clocks.max.sm", "clocks.mem", "fan.speed", "pstate",
+    "clocks_event_reasons.active", "ecc.errors.corrected.volatile.total", "ecc.errors.uncorrected.volatile.total",
+    "remapped_rows.pending", "remapped_rows.failure", "pcie.link.gen.current", "pcie.link.width.current",
+    "mig.mode.current", "gpu_recovery_action",
+)  # fmt: skip
+# What others ask for without a header; used only where every identity stands where this list has it.
+_COMMON = (
+    ("index", "uuid", "name", "pci.bus_id", "temperature.gpu", "utilization.gpu", "memory.used", "memory.total",
+     "power.draw", "power.limit", "pstate"),
+)  # fmt: skip
+
+FAMILY = Family(vendor="nvidia", refusal=refusal, finish=finish)
+parse_query = csv_parser(FAMILY, (FIELDS, *_COMMON))
+parse_xml = xml_parser(FAMILY, ("nvidia_smi_log",))
+parse_list = list_parser(FAMILY)
+
+
+PARSERS = (
+    Parser("nvidia.query", "nvidia-smi --query-gpu=... --format=csv,nounits", parse_query,
+           lambda text: "<?xml" not in text[:512] and "+---" not in text[:4096] and looks_like_csv(text)),
+    Parser("nvidia.xml", "nvidia-smi -q -x", parse_xml, lambda text: "<nvidia_smi_log" in text[:8192]),
+    Parser("nvidia.full", "nvidia-smi -q", text_parser(FAMILY),
+           lambda text: "NVSMI LOG" in text[:8192] or "\nAttached GPUs" in text[:8192] or text.startswith("GPU 0000")),
+    Parser("nvidia.table", "nvidia-smi", table_parser(FAMILY),
+           lambda text: "NVIDIA-SMI" in text[:8192] and "|" in text[:8192] and "version  :" not in text[:200]),
+    Parser("nvidia.list", "nvidia-smi -L", parse_list,
+           lambda text: any(line.startswith("GPU ") and "(UUID:" in line for line in text[:8192].split("\n"))),
+    Parser("nvidia.nvlink", "nvidia-smi nvlink --status", parse_list, lambda text: False),
+    Parser("nvidia.dmon", "nvidia-smi dmon", tables.parse_dmon,
+           lambda text: "# gpu" in text[:2048] and "pid" not in text[:200] and "# Idx" in text[:2048]),
+    Parser("nvidia.pmon", "nvidia-smi pmon", tables.parse_pmon,
+           lambda text: "# gpu" in text[:2048] and "pid" in text[:200]),
+    Parser("nvidia.topo", "nvidia-smi topo -m", tables.parse_topo,
+           lambda text: "CPU Affinity" in text[:4096] or "GPU0\t X" in text[:4096]),
+    Parser("nvidia.version", "nvidia-smi --version", tables.parse_version,
+           lambda text: "NVIDIA-SMI version" in text[:512]),
+    Parser("nvidia.help", "nvidia-smi --help-query-gpu", tables.parse_help,
+           lambda text: "List of valid properties to query" in text[:512]),
+    Parser("nvidia.dcgm", "curl localhost:9400/metrics", exporter_parser(DCGM),
+           lambda text: looks_like_exporter(text, "DCGM_FI_", "# HELP DCGM_FI_")),
+    Parser("nvidia.gpu-exporter", "curl localhost:9835/metrics", exporter_parser(GPU_EXPORTER),
+           lambda text: looks_like_exporter(text, "nvidia_smi_", "# HELP nvidia_smi_")),
+    detect_parser("nvidia"),
+    Parser("nvidia.fabric", "cat /var/log/fabricmanager.log", tables.parse_fabric,
+           lambda text: "] [tid " in text[:4096] or "Fabric Manager" in text[:4096]),
+    Parser("nvidia.kernel", "dmesg", parse_kernel, looks_like_kernel),
+)  # fmt: skip

@@ -1,0 +1,73 @@
+"""What is asked of a host with NVIDIA cards, and how often."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fleetctl.model.probe import Probe
+from fleetctl_nvidia.kernel import parse_kernel
+from fleetctl_nvidia.parsers import FIELDS, parse_query, parse_xml
+
+# The tool, the loaded driver, or a card that nobody has installed anything for: each says something worth asking.
+DETECT = (
+    "command -v nvidia-smi >/dev/null 2>&1 && exit 0; [ -e /proc/driver/nvidia/version ] && exit 0; "
+    "for d in /sys/bus/pci/devices/*; do read -r v <$d/vendor && read -r c <$d/class && "
+    'case "$v$c" in 0x10de0x03*) exit 0;; esac; done 2>/dev/null; exit 1'
+)
+_HAS_NVML = (
+    "command -v python3 >/dev/null 2>&1 && for f in /usr/lib/x86_64-linux-gnu /usr/lib64 /usr/lib/aarch64-linux-gnu "
+    "/usr/lib /usr/local/nvidia/lib64 /run/nvidia/driver/usr/lib/x86_64-linux-gnu; do "
+    "[ -e $f/libnvidia-ml.so.1 ] && exit 0; done; exit 1"
+)
+# A field this driver does not know makes the whole query fail: ask which it knows and ask again for those.
+QUERY = (
+    f"f={','.join(FIELDS)}; o=$(nvidia-smi --query-gpu=$f --format=csv,nounits 2>&1); e=$?; "
+    'case "$o" in *"not a valid field"*) h=$(nvidia-smi --help-query-gpu 2>/dev/null); g=; '
+    'for x in $(printf %s "$f" | tr , \' \'); do case "$h" in *\'"\'"$x"\'"\'*) g=$g,$x;; esac; done; '
+    'o=$(nvidia-smi --query-gpu="${g#,}" --format=csv,nounits 2>&1); e=$?;; esac; '
+    "printf '%s\\n' \"$o\"; exit $e"
+)
+KERNEL = (
+    "{ dmesg --time-format iso 2>/dev/null || dmesg 2>/dev/null || journalctl -k -q --no-pager -o short-iso -n 4000; } "
+    "| grep -E 'NVRM: (Xid|API|GPU|The|Rm)|SXid' | tail -n 400; true"
+)
+
+PROBES = (
+    Probe(
+        name="nvidia.nvml",
+        command="",
+        parse=parse_query,
+        detect=_HAS_NVML,
+        timeout_s=10.0,
+        replaces=("nvidia.query",),
+        python=(Path(__file__).parent / "nvml_reader.py").read_text(encoding="utf-8"),
+        doc="NVML in the host's own python3: the same values without starting a process",
+    ),
+    Probe(
+        name="nvidia.query",
+        command=QUERY,
+        parse=parse_query,
+        detect=DETECT,
+        timeout_s=15.0,
+        doc="one line per card; fields the driver does not know are left out",
+    ),
+    Probe(
+        name="nvidia.xml",
+        command="nvidia-smi -q -x",
+        parse=parse_xml,
+        detect=DETECT,
+        timeout_s=30.0,
+        every_s=300.0,
+        background=True,
+        doc="everything slow: slices, processes, life-time memory errors, resets the driver asks for",
+    ),
+    Probe(
+        name="nvidia.kernel",
+        command=KERNEL,
+        parse=parse_kernel,
+        detect=DETECT,
+        timeout_s=10.0,
+        every_s=60.0,
+        doc="Xid and SXid lines of the kernel log",
+    ),
+)
