@@ -21,13 +21,15 @@ class Parser:
     """A reader for one form of a tool's output that may be held against a recording.
 
     command: the command line whose output this reads, as a person would type it; looks: says whether a text looks
-    like this form (cheap: a few substrings of the first kilobytes); parse: never raises.
+    like this form (cheap: a few substrings of the first kilobytes); parse: never raises. for_command: a parse for one
+    command line, where the output alone does not say what its columns are (CSV without header).
     """
 
     name: str
     command: str
     parse: Callable[[Output], ProbeResult]
     looks: Callable[[str], bool]
+    for_command: Callable[[str], Callable[[Output], ProbeResult]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

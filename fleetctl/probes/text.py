@@ -168,7 +168,7 @@ def dimension(metric: str) -> str:
 
 def is_blank(number: float) -> bool:
     """True for the numbers that mean "not supported" in DCGM and in counters of 32 and 64 ones."""
-    return number in _BLANKS or number >= 2.0**63 - 2048
+    return number in _BLANKS or 2.0**63 - 2048 <= number <= 2.0**64
 
 
 def plausible(metric: str, number: float) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fleetctl.model.probe import Output
-from fleetctl.model.reading import FaultAction, ProbeResult
+from fleetctl.model.reading import Fault, FaultAction, ProbeResult
 from fleetctl.probes.logs import log_lines
 from fleetctl.probes.sheet import Sheet
 from fleetctl.probes.text import pci_address
@@ -59,6 +60,12 @@ def parse_kernel(output: Output) -> ProbeResult:
     for (family, code, device, _), fold in folded.items():
         sheet.fault(family, code, fold.text, device=device, action=fold.action, at=fold.at, count=fold.count)
     return sheet.result()
+
+
+def kernel_faults(lines: Sequence[str]) -> tuple[Fault, ...]:
+    """The faults in new kernel lines, for the probe that reads the kernel log once for all vendors."""
+    mine = [line for line in lines if "NVRM" in line or "nvidia-nvswitch" in line]
+    return parse_kernel(Output("\n".join(mine))).faults if mine else ()
 
 
 def _read(message: str) -> tuple[str, str, str | None, str, str, FaultAction | None] | None:

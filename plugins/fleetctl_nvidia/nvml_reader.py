@@ -3,6 +3,7 @@
 # nvidia-smi each round, and prints what `nvidia-smi --query-gpu=... --format=csv,nounits` prints.
 
 import ctypes
+import json
 
 _lib = None
 
@@ -144,44 +145,62 @@ def _card(lib, index, driver):
     call = getattr(lib, "nvmlDeviceGetMigMode", None)
     mig = call is not None and call(handle, ctypes.byref(now), ctypes.byref(later)) == 0
     pstate = _number(lib, "nvmlDeviceGetPerformanceState", handle)
-    return [
-        str(index),
+    energy = ctypes.c_ulonglong()
+    call = getattr(lib, "nvmlDeviceGetTotalEnergyConsumption", None)
+    joules = energy.value // 1000 if call is not None and call(handle, ctypes.byref(energy)) == 0 else None
+    held_back = None if held is None else int(bool(int(held, 16) & 0xEC))  # caps and slowdowns; not idle, not chosen
+    # Who it is, and states: the upper lines stay the same from round to round.
+    who = [
+        index,
         _words(lib, "nvmlDeviceGetUUID", handle),
         _words(lib, "nvmlDeviceGetName", handle),
         address,
         _words(lib, "nvmlDeviceGetSerial", handle),
         driver,
         _words(lib, "nvmlDeviceGetVbiosVersion", handle),
+        None if pstate is None or pstate > 15 else "P%d" % pstate,
+        ("Yes" if rows[2].value else "No") if remapped else None,
+        ("Yes" if rows[3].value else "No") if remapped else None,
+        ("Enabled" if now.value else "Disabled") if mig else None,
+    ]
+    # Numbers, in the order of NVML_COLUMNS and in the catalogue's units.
+    numbers = [
         use.gpu if used else None,
         use.memory if used else None,
-        memory.used // 1048576 if known else None,
-        memory.total // 1048576 if known else None,
-        None if power is None else "%.2f" % (power / 1000.0),
-        None if cap is None else "%.2f" % (cap / 1000.0),
+        memory.used if known else None,
+        memory.total if known else None,
+        None if power is None else power / 1000.0,
+        None if cap is None else cap / 1000.0,
         _number(lib, "nvmlDeviceGetTemperature", handle, ctypes.c_int(0)),
         warm,
         _number(lib, "nvmlDeviceGetClockInfo", handle, ctypes.c_int(1)),
         _number(lib, "nvmlDeviceGetMaxClockInfo", handle, ctypes.c_int(1)),
         _number(lib, "nvmlDeviceGetClockInfo", handle, ctypes.c_int(2)),
         _number(lib, "nvmlDeviceGetFanSpeed", handle),
-        None if pstate is None or pstate > 15 else "P%d" % pstate,
-        held,
+        held_back,
         ecc[0],
         ecc[1],
-        ("Yes" if rows[2].value else "No") if remapped else None,
-        ("Yes" if rows[3].value else "No") if remapped else None,
         _number(lib, "nvmlDeviceGetCurrPcieLinkGeneration", handle),
         _number(lib, "nvmlDeviceGetCurrPcieLinkWidth", handle),
-        ("Enabled" if now.value else "Disabled") if mig else None,
-    ], None
+        joules,
+        _processes(lib, handle),
+    ]
+    return who, numbers
+
+
+def _processes(lib, handle):
+    count = ctypes.c_uint(0)
+    call = getattr(lib, "nvmlDeviceGetComputeRunningProcesses_v3", None)
+    call = call or getattr(lib, "nvmlDeviceGetComputeRunningProcesses", None)
+    if call is None:
+        return None
+    rc = call(handle, ctypes.byref(count), None)
+    return count.value if rc in (0, 7) else None  # 7: more than the room given, the count is set
 
 
 HEAD = (
-    "index, uuid, name, pci.bus_id, serial, driver_version, vbios_version, utilization.gpu [%], utilization.memory [%], "
-    "memory.used [MiB], memory.total [MiB], power.draw [W], enforced.power.limit [W], temperature.gpu, "
-    "temperature.memory, clocks.current.sm [MHz], clocks.max.sm [MHz], clocks.current.memory [MHz], fan.speed [%], "
-    "pstate, clocks_event_reasons.active, ecc.errors.corrected.volatile.total, ecc.errors.uncorrected.volatile.total, "
-    "remapped_rows.pending, remapped_rows.failure, pcie.link.gen.current, pcie.link.width.current, mig.mode.current"
+    "index, uuid, name, pci.bus_id, serial, driver_version, vbios_version, pstate, "
+    "remapped_rows.pending, remapped_rows.failure, mig.mode.current"
 )
 
 
@@ -196,8 +215,13 @@ def read():
     if count.value == 0:
         return "No devices were found"
     driver = _fixed(lib, "nvmlSystemGetDriverVersion", 96)
-    lines = [HEAD]
+    lines, numbers = [HEAD], []
     for index in range(count.value):
-        row, problem = _card(lib, index, driver)
-        lines.append(problem if row is None else ", ".join(_say(v) for v in row))
+        who, row = _card(lib, index, driver)
+        if who is None:
+            lines.append(row)
+        else:
+            lines.append(", ".join(_say(v) for v in who))
+            numbers.append(row)
+    lines.append(json.dumps(numbers, separators=(",", ":")))
     return "\n".join(lines) + "\n"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
+from fleetctl.model.probe import Output
+from fleetctl.model.reading import FindingKind, ProbeFinding, ProbeResult
 from fleetctl.plugin import Parser
 from fleetctl.probes.detect_json import detect_parser
 from fleetctl.probes.exporter import exporter_parser
 from fleetctl.probes.prometheus import looks_like_exporter
 from fleetctl.probes.smi import Family, csv_parser, list_parser, table_parser, text_parser, xml_parser
 from fleetctl.probes.smi.csv_form import looks_like_csv
+from fleetctl.probes.text import excerpt, scaled
 from fleetctl_nvidia import tables
 from fleetctl_nvidia.exporters import DCGM, GPU_EXPORTER
 from fleetctl_nvidia.finish import finish
@@ -30,13 +36,44 @@ _COMMON = (
 
 FAMILY = Family(vendor="nvidia", refusal=refusal, finish=finish)
 parse_query = csv_parser(FAMILY, (FIELDS, *_COMMON))
+NVML_COLUMNS = (
+    "util_pct", "mem_util_pct", "mem_used_bytes", "mem_total_bytes", "power_w", "power_cap_w", "temp_c", "mem_temp_c",
+    "clock_mhz", "clock_max_mhz", "mem_clock_mhz", "fan_pct", "throttled", "ecc_corrected_total",
+    "ecc_uncorrected_total", "pcie_gen", "pcie_width", "energy_j", "procs",
+)  # fmt: skip
+
+
+def parse_nvml(output: Output) -> ProbeResult:
+    """The in-process reader: query CSV of who the cards are, then one JSON line of numbers in NVML_COLUMNS' order."""
+    head, _, last = output.stdout.rstrip().rpartition("\n")
+    if not last.startswith("[["):
+        return parse_query(output)
+    result = parse_query(replace(output, stdout=head))
+    try:
+        rows = json.loads(last)
+    except (ValueError, RecursionError):
+        rows = None
+    if not isinstance(rows, list) or len(rows) != len(result.readings):
+        finding = ProbeFinding(
+            FindingKind.UNREADABLE, "the line of numbers does not fit the cards", None, excerpt(last)
+        )
+        return replace(result, findings=(*result.findings, finding))
+    readings = []
+    for reading, row in zip(result.readings, rows, strict=True):
+        numbers = row if isinstance(row, list) and len(row) == len(NVML_COLUMNS) else [None] * len(NVML_COLUMNS)
+        values = {n: scaled(n, v)[0] for n, v in zip(NVML_COLUMNS, numbers, strict=True) if isinstance(v, int | float)}
+        readings.append(replace(reading, values={**reading.values, **values}))
+    return replace(result, readings=tuple(readings))
+
+
 parse_xml = xml_parser(FAMILY, ("nvidia_smi_log",))
 parse_list = list_parser(FAMILY)
 
 
 PARSERS = (
     Parser("nvidia.query", "nvidia-smi --query-gpu=... --format=csv,nounits", parse_query,
-           lambda text: "<?xml" not in text[:512] and "+---" not in text[:4096] and looks_like_csv(text)),
+           lambda text: "<?xml" not in text[:512] and "+---" not in text[:4096] and looks_like_csv(text),
+           for_command=lambda command: csv_parser(FAMILY, (FIELDS, *_COMMON), asked=command)),
     Parser("nvidia.xml", "nvidia-smi -q -x", parse_xml, lambda text: "<nvidia_smi_log" in text[:8192]),
     Parser("nvidia.full", "nvidia-smi -q", text_parser(FAMILY),
            lambda text: "NVSMI LOG" in text[:8192] or "\nAttached GPUs" in text[:8192] or text.startswith("GPU 0000")),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fleetctl.model.probe import Probe
-from fleetctl_nvidia.kernel import parse_kernel
-from fleetctl_nvidia.parsers import FIELDS, parse_query, parse_xml
+from fleetctl_nvidia.parsers import FIELDS, NVML_COLUMNS, parse_nvml, parse_query, parse_xml
 
 # The tool, the loaded driver, or a card that nobody has installed anything for: each says something worth asking.
 DETECT = (
@@ -27,19 +26,15 @@ QUERY = (
     'o=$(nvidia-smi --query-gpu="${g#,}" --format=csv,nounits 2>&1); e=$?;; esac; '
     "printf '%s\\n' \"$o\"; exit $e"
 )
-KERNEL = (
-    "{ dmesg --time-format iso 2>/dev/null || dmesg 2>/dev/null || journalctl -k -q --no-pager -o short-iso -n 4000; } "
-    "| grep -E 'NVRM: (Xid|API|GPU|The|Rm)|SXid' | tail -n 400; true"
-)
-
 PROBES = (
     Probe(
         name="nvidia.nvml",
         command="",
-        parse=parse_query,
+        parse=parse_nvml,
         detect=_HAS_NVML,
         timeout_s=10.0,
         replaces=("nvidia.query",),
+        columns=NVML_COLUMNS,
         python=(Path(__file__).parent / "nvml_reader.py").read_text(encoding="utf-8"),
         doc="NVML in the host's own python3: the same values without starting a process",
     ),
@@ -60,14 +55,5 @@ PROBES = (
         every_s=300.0,
         background=True,
         doc="everything slow: slices, processes, life-time memory errors, resets the driver asks for",
-    ),
-    Probe(
-        name="nvidia.kernel",
-        command=KERNEL,
-        parse=parse_kernel,
-        detect=DETECT,
-        timeout_s=10.0,
-        every_s=60.0,
-        doc="Xid and SXid lines of the kernel log",
     ),
 )

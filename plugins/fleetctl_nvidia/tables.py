@@ -154,9 +154,7 @@ def parse_help(output: Output) -> ProbeResult:
     return sheet.result()
 
 
-_NVSWITCH = re.compile(
-    r"(?:error|SXid)\D{0,20}(\d{5})\b.*?(?:PCI[:\s]+)?((?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.\d)?", re.I
-)
+_NVSWITCH = re.compile(r"(?:error|SXid)\s+(\d{5})\b", re.IGNORECASE)
 
 
 def parse_fabric(output: Output) -> ProbeResult:

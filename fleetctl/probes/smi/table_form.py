@@ -18,7 +18,8 @@ _RULE = re.compile(r"^[\s+|]*[-=+|\s]+$")
 _FIRST = re.compile(r"^\s*(\d{1,5})\s+(\S.*?)\s*$")
 _MODE = re.compile(r"^(.*?\S)\s+(On|Off|N/A|WDDM|TCC|MCDM|Enabled|Disabled|ERR!)$")
 _PCI = re.compile(r"(?:[0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]")
-_PAIR = re.compile(r"(\S+?)\s*/\s*(\S+)")
+# "31W / 250W", "9MiB/ 32768MiB", "N/A / N/A"; a lone "N/A" is no pair.
+_PAIR = re.compile(r"(\S+)\s*/\s+(\S+)|(\d\S*?)/(\d\S*)")
 _VERSION = re.compile(r"(?:Driver|KMD) Version:\s*(\S+)")
 _TOOL = re.compile(r"(\S+-SMI|IX-ML:?)\s+(\S+)")
 _PROCESS = re.compile(
@@ -176,12 +177,12 @@ class _Table:
             elif column == "perf":
                 card.state("pstate", word)
         if pair:
-            card.put("power_w", pair[1], "W")
-            card.put("power_cap_w", pair[2], "W")
+            card.put("power_w", pair[1] or pair[3], "W")
+            card.put("power_cap_w", pair[2] or pair[4], "W")
         memory = _PAIR.search(cells[1])
         if memory:
-            card.put("mem_used_bytes", memory[1], "MiB")
-            card.put("mem_total_bytes", memory[2], "MiB")
+            card.put("mem_used_bytes", memory[1] or memory[3], "MiB")
+            card.put("mem_total_bytes", memory[2] or memory[4], "MiB")
         elif not is_unknown(cells[1]):
             self.sheet.unread(f"card {card.fields.get('index')}: memory", raw, number)
         right = cells[2].split()
@@ -209,8 +210,8 @@ class _Table:
             piece.name("pci", parent.fields.get("pci"))
         piece.shares = ("power_w", "temp_c")
         if len(first) > 1 and (memory := _PAIR.search(first[1])):
-            piece.put("mem_used_bytes", memory[1], "MiB")
-            piece.put("mem_total_bytes", memory[2], "MiB")
+            piece.put("mem_used_bytes", memory[1] or memory[3], "MiB")
+            piece.put("mem_total_bytes", memory[2] or memory[4], "MiB")
         if len(first) > 2 and len(errors := first[2].split()) == 2:
             piece.put("ecc_uncorrected_total", errors[1])
 
