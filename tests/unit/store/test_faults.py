@@ -44,7 +44,7 @@ def test_network_disk_is_told_by_the_deepest_mount(path: str, kind: str | None) 
 )
 def test_every_kind_of_error_has_its_place(code: int, kind: type[StoreError]) -> None:
     error = sqlite3.OperationalError("said so")
-    error.sqlite_errorcode = code  # type: ignore[misc]
+    error.sqlite_errorcode = code
     with pytest.raises(kind, match=r"/db: .*said so") as caught, store_errors(Path("/db")):
         raise error
     assert type(caught.value) is kind
