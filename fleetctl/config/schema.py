@@ -31,6 +31,15 @@ class Site:
     max_drain_pct: float = setting(
         "share of the site that may be out of service at once", default=20.0, unit="%", minimum=0, maximum=100
     )
+    max_drain_nodes: int | None = setting(
+        "hosts of the site that may be out of service at once", default=None, minimum=0
+    )
+    latency_ms: float | None = setting(
+        "round trip to the users, for latency classes", default=None, unit="ms", minimum=0, example=4
+    )
+    green_share_pct: float | None = setting(
+        "share of green power, grid mix excluded, for requests that prefer it", default=None, unit="%", minimum=0
+    )
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Rack:
     hall: str = setting("hall it is in", default="", example="lg-a")
     row: str = setting("row it is in", default="", example="3")
     nodes: str = setting("hosts in it, as a node set", default="", example="gpu[001-008]")
+    power_domain: str = setting("feed or UPS it hangs on; a guard counts per domain", default="", example="ups-a")
     power_budget_w: float | None = setting("what the rack may draw", default=None, unit="W", minimum=0, example=44000)
 
 
@@ -152,6 +162,13 @@ class Guards:
     max_rack_pct: float = setting(
         "share of a rack that may be out of service at once", default=100.0, unit="%", minimum=0, maximum=100
     )
+    max_rack_nodes: int | None = setting("hosts of a rack that may be out of service at once", default=None, minimum=0)
+    max_power_pct: float = setting(
+        "share of a power domain that may be out of service at once", default=100.0, unit="%", minimum=0, maximum=100
+    )
+    max_power_nodes: int | None = setting(
+        "hosts of a power domain that may be out of service at once", default=None, minimum=0
+    )
     breaker_actions: int = setting(
         "automatic actions after which automation stops until a person resets it", default=20, minimum=1
     )
@@ -175,6 +192,72 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
+class Tenant:
+    """Who uses cards, how many at most, and how much of the fleet is fairly theirs."""
+
+    name: str = setting("short name", example="city-lab")
+    title: str = setting("name for people", default="")
+    max_cards: float | None = setting(
+        "cards held at once, at most; empty: no limit", default=None, minimum=0, example=256
+    )
+    max_leases: int | None = setting("leases held at once, at most", default=None, minimum=0)
+    share: float = setting("weight in fair share; 2 is owed twice as much as 1", default=1.0, minimum=0.001)
+    classes: tuple[str, ...] = setting(
+        "priority classes it may ask for", default=("normal", "spot"), choices=("urgent", "normal", "spot")
+    )
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a card of a chip costs an hour, for price ceilings and cost estimates."""
+
+    chip: str = setting("chip, as the chip catalogue calls it", example="H100 SXM5 80GB")
+    amount: float = setting("per card-hour", unit="yuan", minimum=0, example=12.5)
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Commands that run on the hosts of a lease, over SSH, when it begins and ends."""
+
+    prolog: str = setting("POSIX sh run before the tenant uses the host; empty: none", default="")
+    epilog: str = setting("POSIX sh run after the tenant left; empty: none", default="")
+    timeout_s: float = setting("limit for one hook on one host", default=60.0, unit="s", minimum=1, maximum=3600)
+    retries: int = setting("tries when a host does not answer", default=3, minimum=1, maximum=20)
+
+
+@dataclass(frozen=True)
+class Scheduling:
+    """How requests are ordered and started."""
+
+    backfill: str = setting(
+        "what may start out of turn: easy (nothing that delays the first in line), conservative (nothing that delays"
+        " anyone before it), none",
+        default="easy",
+        choices=("easy", "conservative", "none"),
+    )
+    default_duration_s: int | None = setting("length of a lease that names none", default=86400, unit="s", minimum=1)
+    max_duration_s: int | None = setting("longest lease", default=None, unit="s", minimum=1)
+    fair_half_life_s: float = setting("time after which past use counts half", default=604800.0, unit="s", minimum=1)
+    preempt: bool = setting("urgent requests may end spot leases", default=False)
+    max_queue: int = setting("requests that may wait at once", default=10000, minimum=1)
+    look_ahead: int = setting("queued requests looked at in one tick", default=200, minimum=1)
+    clock_jump_s: float = setting(
+        "jump of the clock between two ticks that is not believed until a second tick confirms it",
+        default=21600.0,
+        unit="s",
+        minimum=60,
+    )
+    drain_waits_for_processes: bool = setting(
+        "a node with processes on its cards is not drained, even without a lease", default=True
+    )
+    drain_ignores: tuple[str, ...] = setting(
+        "names of processes that hold cards for ever and are no work",
+        default=("nvidia-persistenced", "nvidia-persiste", "Xorg", "gnome-shell", "nv-hostengine", "dcgm-exporter"),
+    )
+    known_tenants_only: bool = setting("refuse tenants that fleet.toml does not name", default=False)
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole of fleet.toml."""
 
@@ -190,6 +273,10 @@ class Config:
     store: Store = setting("storage", factory=Store)
     guards: Guards = setting("guards", factory=Guards)
     thresholds: Thresholds = setting("thresholds", factory=Thresholds)
+    tenants: tuple[Tenant, ...] = setting("tenants and their quotas", default=())
+    prices: tuple[Price, ...] = setting("prices per card-hour", default=())
+    hooks: Hooks = setting("lease hooks", factory=Hooks)
+    scheduling: Scheduling = setting("queue and leases", factory=Scheduling)
     language: str = setting(
         "language of screens and reports; empty: from the environment", default="", choices=("", "en", "zh")
     )

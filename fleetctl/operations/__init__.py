@@ -1,1 +1,23 @@
-"""What an operator may ask for: plans, then saved wishes."""
+"""What an operator may ask for: each function builds a Plan or saves a confirmed one; keys and commands call the same."""
+
+from fleetctl.operations.applying import apply, cancel, plan_undo
+from fleetctl.operations.node_verbs import (
+    plan_cordon,
+    plan_drain,
+    plan_life,
+    plan_maint,
+    plan_quarantine,
+    plan_resume,
+)
+
+__all__ = [
+    "apply",
+    "cancel",
+    "plan_cordon",
+    "plan_drain",
+    "plan_life",
+    "plan_maint",
+    "plan_quarantine",
+    "plan_resume",
+    "plan_undo",
+]

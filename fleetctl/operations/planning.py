@@ -1,0 +1,267 @@
+"""Builds a Plan: who, which steps, what is skipped and why, what is hit, what is left. Reads, never writes."""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from fleetctl.config.schema import Config
+from fleetctl.errors import UsageError
+from fleetctl.inventory.inventory import Inventory
+from fleetctl.model.admin import Actor, ActorKind, DrainMode, Reason, Wish
+from fleetctl.model.host import Host
+from fleetctl.model.plan import CapacityLeft, Plan, PlanNode
+from fleetctl.model.states import Admin, Reach
+from fleetctl.scheduler.carry_out import EMPTYING
+from fleetctl.scheduler.guards import check_guards, confirm_count
+from fleetctl.scheduler.picture import Picture, load_picture
+from fleetctl.scheduler.states import BY_VERB, derive, why_not
+from fleetctl.store.capacity import latest_power
+from fleetctl.store.connections import Connections
+
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+
+
+def new_id(kind: str) -> str:
+    """A short id that people can say: kind letter, dash, eight letters (40 bits)."""
+    return kind + "-" + "".join(secrets.choice(_LETTERS) for _ in range(8))
+
+
+def build_plan(
+    db: Connections,
+    inventory: Inventory,
+    verb: str,
+    nodes: str | Iterable[str],
+    *,
+    who: Actor,
+    now: float,
+    config: Config | None = None,
+    reason: Reason | None = None,
+    mode: DrainMode = DrainMode.WAIT,
+    deadline_at: float | None = None,
+    start_at: float | None = None,
+    end_at: float | None = None,
+    expected_return_at: float | None = None,
+    ticket: str = "",
+    evidence: str = "",
+    cards: Sequence[str] = (),
+    take_over: bool = False,
+) -> Plan:
+    """The plan of one verb over a node set (or host names).
+
+    cards: indexes or keys; then only these cards of the nodes move. Raises UsageError for times that make no sense,
+    NotFoundError for unknown nodes and cards. Guards do not raise here: their refusals stand in the plan.
+    """
+    config = config or Config()
+    at = int(now)
+    transition = BY_VERB[verb]
+    hosts = _hosts(inventory, nodes)
+    _check_times(at, mode, deadline_at, start_at, end_at)
+    with db.read() as conn:
+        picture = load_picture(conn, config, at)
+        power = latest_power(conn)
+    included: list[PlanNode] = []
+    skipped: list[PlanNode] = []
+    for host in hosts:
+        if cards:
+            node = _card_node(host, picture, transition.wish, cards)
+        else:
+            node = _node(host, picture, verb, transition.wish, who, take_over, power)
+        (skipped if node.skip else included).append(node)
+    leaving = [n.host for n in included if not n.cards and n.after is not Admin.IN_SERVICE]
+    out = picture.out_of_service()
+    freed = [n.power_w for n in included if n.host in leaving and n.host not in out]
+    return Plan(
+        id=new_id("p"),
+        verb=verb,
+        wish=transition.wish,
+        created_at=at,
+        nodes=tuple(included),
+        skipped=tuple(skipped),
+        reason=reason,
+        mode=mode,
+        start_at=None if start_at is None else int(start_at),
+        end_at=None if end_at is None else int(end_at),
+        deadline_at=None if deadline_at is None else int(deadline_at),
+        expected_return_at=None if expected_return_at is None else int(expected_return_at),
+        ticket=ticket,
+        evidence=evidence,
+        guards=check_guards(inventory, config, out, leaving) if leaving else (),
+        capacity=capacity_left(inventory, picture, included),
+        power_freed_w=sum(p for p in freed if p is not None) if any(p is not None for p in freed) else None,
+        confirm_count=confirm_count(inventory, config, leaving) if leaving else None,
+        steps=_steps(verb, transition.wish, included, mode, start_at is not None, cards),
+        warnings=_warnings(included, mode, power, freed),
+        take_over=take_over,
+    )
+
+
+def _hosts(inventory: Inventory, nodes: str | Iterable[str]) -> list[Host]:
+    if isinstance(nodes, str):
+        found = inventory.select(nodes)
+    else:
+        names = list(nodes)
+        found = inventory.select(",".join(names)) if names else []
+    if not found:
+        raise UsageError("no nodes were named", hint="name them as a node set, for example gpu[001-008] or @rack12")
+    return list({h.name: h for h in found}.values())
+
+
+def _check_times(
+    now: int, mode: DrainMode, deadline_at: float | None, start_at: float | None, end_at: float | None
+) -> None:
+    begin = now if start_at is None else start_at
+    if mode is DrainMode.DEADLINE and deadline_at is None:
+        raise UsageError(
+            "a drain with a deadline needs the deadline", hint="--deadline 2h or --deadline 2026-01-31T22:00"
+        )
+    if deadline_at is not None and deadline_at <= begin:
+        raise UsageError("the deadline lies before the start", hint="use --now to end work at once")
+    if start_at is not None and start_at < now - 60:
+        raise UsageError("the start lies in the past", hint="leave --from out to begin now")
+    if end_at is not None and end_at <= begin:
+        raise UsageError("the window ends before it begins")
+
+
+def _node(
+    host: Host,
+    picture: Picture,
+    verb: str,
+    wish: Wish,
+    who: Actor,
+    take_over: bool,
+    power: dict[str, float],
+) -> PlanNode:
+    name = host.name
+    record, outside, state = picture.record(name), picture.outside.get(name), picture.state(name)
+    fact = picture.facts.get(name)
+    held = picture.held.get(name, {})
+    warnings = []
+    if fact is None or fact.reach in (Reach.UNREACHABLE, Reach.UNKNOWN):
+        warnings.append("does not answer: what runs there cannot be seen")
+    elif fact.gone:
+        warnings.append(f"{len(fact.gone)} cards it had before are gone")
+    if verb == "resume" and record.owner is not None and record.owner.kind is ActorKind.PERSON and record.owner != who:
+        warnings.append(f"was taken out by {record.owner}: {record.reason or 'no reason'}")
+    return PlanNode(
+        host=name,
+        before=state,
+        after=derive(wish, picture.busy(name)),
+        version=record.version,
+        leases=picture.leases(name),
+        cards_total=len(fact.cards) if fact and fact.cards else host.cards,
+        cards_busy=len([c for c in held if c]) if fact else None,
+        processes=picture.processes.get(name, 0) if fact else None,
+        power_w=power.get(name),
+        skip=why_not(verb, record, outside, state, who, take_over=take_over),
+        warnings=tuple(warnings),
+    )
+
+
+def _card_node(host: Host, picture: Picture, wish: Wish, cards: Sequence[str]) -> PlanNode:
+    """One node of which only some cards move. Card names are indexes or keys."""
+    known = {c.number: c.key for c in picture.cards(host.name) if c.number is not None}
+    keys = {c.key for c in picture.cards(host.name)}
+    record, state = picture.record(host.name), picture.state(host.name)
+    picked: list[str] = []
+    skip = ""
+    for card in cards:
+        key = card if card in keys else known.get(card)
+        if key is None:
+            skip = f"has no card {card}; it names {', '.join(sorted(known)) or 'none'}"
+            break
+        if picture.card_record(host.name, key).wish is wish:
+            continue
+        picked.append(key)
+    if not picked and not skip:
+        skip = f"these cards are {'in service' if wish is Wish.SERVE else wish.value} already"
+    leases = sorted({lease for key in picked for lease in picture.leases(host.name, key)})
+    return PlanNode(
+        host=host.name,
+        before=state,
+        after=state,
+        version=record.version,
+        leases=tuple(leases),
+        cards=tuple(picked),
+        cards_total=len(keys) or host.cards,
+        cards_busy=len([k for k in picked if picture.leases(host.name, k)]),
+        skip=skip,
+    )
+
+
+def capacity_left(inventory: Inventory, picture: Picture, nodes: Sequence[PlanNode]) -> tuple[CapacityLeft, ...]:
+    """Cards in service before and after, by chip, pool and site; only groups the plan touches."""
+    moves = {n.host: n for n in nodes}
+    rows: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+    touched: dict[tuple[str, str], None] = {}
+    for host in inventory.hosts.values():
+        groups = _groups(host, picture)
+        node = moves.get(host.name)
+        serves = picture.state(host.name) is Admin.IN_SERVICE
+        count = picture.card_count(host.name, inventory) or 0
+        out_cards = sum(
+            1 for c in picture.cards(host.name) if picture.card_record(host.name, c.key).wish is not Wish.SERVE
+        )
+        before = count - out_cards if serves else 0
+        after_serves, after = serves, before
+        if node is not None and node.cards:
+            after = max(0, before - len(node.cards)) if serves else 0
+        elif node is not None:
+            after_serves = node.after is Admin.IN_SERVICE
+            after = count - out_cards if after_serves else 0
+        if node is not None:
+            touched.update(dict.fromkeys(groups))
+        held = len([c for c in picture.held.get(host.name, {}) if c])
+        for group in groups:
+            row = rows[group]
+            row[0] += serves
+            row[1] += after_serves
+            row[2] += before
+            row[3] += after
+            row[4] += max(0, after - held) if after_serves else 0
+    return tuple(CapacityLeft(*group, *rows[group]) for group in sorted(touched))
+
+
+def _groups(host: Host, picture: Picture) -> list[tuple[str, str]]:
+    chips = {c.chip or c.model for c in picture.cards(host.name)} or {host.chip}
+    groups = [("chip", chip or "-") for chip in chips]
+    return [*groups, *(("pool", pool) for pool in host.pools), ("site", host.site)]
+
+
+def _steps(
+    verb: str, wish: Wish, nodes: Sequence[PlanNode], mode: DrainMode, later: bool, cards: Sequence[str]
+) -> tuple[str, ...]:
+    if not nodes:
+        return ()
+    what = f"{len(nodes)} nodes" if not cards else f"cards {','.join(cards)} of {len(nodes)} nodes"
+    steps = ["wait for the window to begin; guards are asked again then"] if later else []
+    if wish is Wish.SERVE:
+        return (*steps, f"{what} take work again")
+    steps.append(f"{what} take no new work, all at once")
+    if wish in EMPTYING:
+        busy = len({lease for n in nodes for lease in n.leases})
+        how = {
+            DrainMode.WAIT: f"{busy} leases run to their end, however long that takes",
+            DrainMode.DEADLINE: f"{busy} leases may run until the deadline, then they are ended",
+            DrainMode.NOW: f"{busy} leases are ended now",
+        }[mode]
+        steps.append(how)
+        steps.append(f"each node is {derive(wish, False).value} as soon as nothing runs there")
+    return tuple(steps)
+
+
+def _warnings(
+    nodes: Sequence[PlanNode], mode: DrainMode, power: dict[str, float], freed: Sequence[float | None]
+) -> tuple[str, ...]:
+    found = []
+    blind = sum(1 for n in nodes if n.warnings and "does not answer" in n.warnings[0])
+    if blind:
+        found.append(f"{blind} of {len(nodes)} nodes do not answer")
+    processes = sum(n.processes or 0 for n in nodes if not n.leases)
+    if processes and mode is not DrainMode.WAIT:
+        found.append(f"{processes} processes without a lease are not ended by fleetctl; their nodes stay draining")
+    unmetered = sum(1 for p in freed if p is None)
+    if unmetered and len(freed) > unmetered:
+        found.append(f"power freed leaves out {unmetered} nodes whose draw is not known")
+    return tuple(found)

@@ -1,0 +1,111 @@
+"""The fleet as placement sees it: frozen, complete, and without any I/O behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fleetctl.model.lease import WHOLE, Hold
+
+
+@dataclass(frozen=True, slots=True)
+class ChipFacts:
+    """What the catalogue says of one chip. fp16_tflops: dense, nominal; None where it has no figure."""
+
+    chip: str
+    chip_class: str = ""  # "general", "ai", "hpc"
+    fp16_tflops: float | None = None
+    mem_bytes: int | None = None
+    tdp_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CardView:
+    """One card. free_milli: thousandths nobody holds; why_not: why it takes no new work, "" when it does."""
+
+    key: str
+    index: str | None = None
+    free_milli: int = WHOLE
+    why_not: str = ""
+
+    @property
+    def open_milli(self) -> int:
+        """What a new lease could get."""
+        return 0 if self.why_not else self.free_milli
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A time in which a node is spoken for. tenant: whose reservation, "" for maintenance; id: of the reservation."""
+
+    start_at: int
+    end_at: int | None
+    tenant: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One node as a place for work.
+
+    why_not: why it takes no new work at all, "" when it does; held_by: leases that hold something there;
+    exclusive: one of them holds it alone; rack_headroom_w: what the rack's budget leaves, None when unknown;
+    hot: too warm for more load, with the words to say so, "" when not.
+    """
+
+    host: str
+    site: str = ""
+    rack: str | None = None
+    pools: tuple[str, ...] = ()
+    chip: str | None = None
+    cards: tuple[CardView, ...] = ()
+    why_not: str = ""
+    held_by: tuple[str, ...] = ()
+    exclusive: bool = False
+    windows: tuple[Window, ...] = ()
+    rack_headroom_w: float | None = None
+    hot: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Nodes in the order of the inventory, and what is known about chips, sites and prices.
+
+    latency_ms and green_pct by site; price by chip, yuan per card-hour. Missing means unknown.
+    """
+
+    now: int
+    nodes: Mapping[str, NodeView]
+    chips: Mapping[str, ChipFacts] = field(default_factory=dict)
+    prices: Mapping[str, float] = field(default_factory=dict)
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
+    green_pct: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a request goes. price_per_hour: yuan for all of it, None when a chip has no price."""
+
+    holds: tuple[Hold, ...]
+    price_per_hour: float | None = None
+    score: float = 0.0
+    refused: Mapping[str, str] = field(default_factory=dict)  # every node that will not do, and why
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(h.host for h in self.holds))
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Why a request has no place now. nodes: every node with its reason; why: one sentence for the whole.
+
+    fit: nodes that would do by themselves, when the gang as a whole finds no place. for_ever: not even an empty fleet
+    of these nodes could hold it; nearest: the nearest request that could, in words.
+    """
+
+    why: str
+    nodes: Mapping[str, str]
+    fit: tuple[str, ...] = ()
+    for_ever: bool = False
+    nearest: str = ""

@@ -1,0 +1,96 @@
+"""What the scheduler must know of hosts and cards, read in bulk: who answers, which cards are there, what they draw."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CardFact:
+    """One card that a host names now. number: the index its tool prints; chip: catalogue name, None when unknown."""
+
+    key: str
+    number: str | None
+    chip: str | None
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostFact:
+    """One host as last seen. reach: fleetctl.model.states.Reach; gone: cards it named before and names no more."""
+
+    host: str
+    reach: str
+    answer_at: int | None
+    cards: tuple[CardFact, ...]
+    gone: tuple[str, ...] = ()
+
+
+def list_host_facts(conn: sqlite3.Connection) -> dict[str, HostFact]:
+    """Every host that was ever polled. Partitions of a card are left out: the card is what is leased."""
+    cards: dict[int, list[CardFact]] = defaultdict(list)
+    gone: dict[int, list[str]] = defaultdict(list)
+    for host, key, number, chip, model, gone_at in conn.execute(
+        "SELECT host, key, number, chip, model, gone_at FROM devices WHERE kind = 'card' AND parent IS NULL"
+    ):
+        if gone_at is None:
+            cards[host].append(CardFact(key, number, chip, model))
+        else:
+            gone[host].append(key)
+    return {
+        name: HostFact(name, reach, at, tuple(sorted(cards[id_], key=_card_order)), tuple(sorted(gone[id_])))
+        for id_, name, reach, at in conn.execute("SELECT id, name, reach, answer_at FROM hosts")
+    }
+
+
+def _card_order(card: CardFact) -> tuple[int, str]:
+    number = card.number or ""
+    return (int(number) if number.isascii() and number.isdecimal() else 1 << 30, card.key)
+
+
+def count_processes(conn: sqlite3.Connection, ignored: Collection[str] = ()) -> dict[str, int]:
+    """Host -> processes on its cards, where any were seen. A host that is missing has none, or was never asked.
+
+    ignored: names (without their path) that do not count.
+    """
+    marks = ",".join("?" * len(ignored))
+    rows = conn.execute(
+        "SELECT h.name, COUNT(DISTINCT p.pid) FROM processes p JOIN hosts h ON h.id = p.host"
+        f" WHERE p.name IS NULL OR replace(p.name, rtrim(p.name, replace(p.name, '/', '')), '') NOT IN ({marks})"
+        " GROUP BY h.name",
+        tuple(ignored),
+    )
+    return {r[0]: int(r[1]) for r in rows}
+
+
+def worst_findings(conn: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
+    """Host -> texts of its firing critical findings, oldest first."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for host, text in conn.execute(
+        "SELECT h.name, f.text FROM findings f JOIN hosts h ON h.id = f.host"
+        " WHERE f.state = 'firing' AND f.severity = 'crit' ORDER BY f.since_at, f.id"
+    ):
+        found[host].append(text)
+    return {host: tuple(texts) for host, texts in found.items()}
+
+
+def latest_power(conn: sqlite3.Connection) -> dict[str, float]:
+    """Host -> watts in the newest round: the server's own meter, else the sum of its cards. Unknown: missing."""
+    found: dict[str, float] = {}
+    for kind, take in (("card", "SUM"), ("host", "MAX")):
+        columns = {r[1] for r in conn.execute(f"PRAGMA table_info({kind}_samples)")}
+        if "power_w" not in columns:
+            continue
+        newest = conn.execute(f"SELECT MAX(slot) FROM {kind}_samples").fetchone()[0]
+        if newest is None:
+            continue
+        rows = conn.execute(
+            f"SELECT h.name, {take}(s.power_w) FROM {kind}_samples s JOIN devices d ON d.id = s.device"
+            " JOIN hosts h ON h.id = d.host WHERE s.slot = ? AND s.power_w IS NOT NULL GROUP BY h.name",
+            (newest,),
+        )
+        found.update({r[0]: float(r[1]) for r in rows})
+    return found

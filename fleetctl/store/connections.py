@@ -1,0 +1,18 @@
+"""The two doors to the database that everything above the store needs; `Database` has them."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+
+class Connections(Protocol):
+    def read(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A read-only snapshot."""
+
+    def write(self, *, durable: bool = False) -> AbstractContextManager[sqlite3.Connection]:
+        """One immediate transaction: committed when the block ends well, rolled back when it raises.
+
+        durable: on disk before it returns, so that a power cut does not lose a wish.
+        """
