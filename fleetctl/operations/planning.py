@@ -13,7 +13,7 @@ from fleetctl.model.admin import Actor, ActorKind, DrainMode, Reason, Wish
 from fleetctl.model.host import Host
 from fleetctl.model.plan import CapacityLeft, Plan, PlanNode
 from fleetctl.model.states import Admin, Reach
-from fleetctl.scheduler.carry_out import EMPTYING
+from fleetctl.scheduler.carry_out import EMPTYING, is_harder
 from fleetctl.scheduler.guards import check_guards, confirm_count
 from fleetctl.scheduler.picture import Picture, load_picture
 from fleetctl.scheduler.states import BY_VERB, derive, why_not
@@ -67,7 +67,8 @@ def build_plan(
         if cards:
             node = _card_node(host, picture, transition.wish, cards)
         else:
-            node = _node(host, picture, verb, transition.wish, who, take_over, power)
+            harder = is_harder(picture.record(host.name), mode, deadline_at)
+            node = _node(host, picture, verb, transition.wish, who, take_over, harder, power)
         (skipped if node.skip else included).append(node)
     leaving = [n.host for n in included if not n.cards and n.after is not Admin.IN_SERVICE]
     out = picture.out_of_service()
@@ -131,6 +132,7 @@ def _node(
     wish: Wish,
     who: Actor,
     take_over: bool,
+    harder: bool,
     power: dict[str, float],
 ) -> PlanNode:
     name = host.name
@@ -154,7 +156,7 @@ def _node(
         cards_busy=len([c for c in held if c]) if fact else None,
         processes=picture.processes.get(name, 0) if fact else None,
         power_w=power.get(name),
-        skip=why_not(verb, record, outside, state, who, take_over=take_over),
+        skip=why_not(verb, record, outside, state, who, take_over=take_over, harder=harder),
         warnings=tuple(warnings),
     )
 

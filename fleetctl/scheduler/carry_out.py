@@ -58,7 +58,9 @@ def begin_plan(
             continue
         record = picture.record(row.host)
         outside = picture.outside.get(row.host)
-        refused = why_not(plan.verb, record, outside, picture.state(row.host), who, take_over=plan.take_over)
+        harder = is_harder(record, plan.mode, plan.deadline_at)
+        state = picture.state(row.host)
+        refused = why_not(plan.verb, record, outside, state, who, take_over=plan.take_over, harder=harder)
         if record.version != versions[row.host]:
             refused = refused or f"changed by {record.owner or 'somebody'} since the plan was made"
         if refused:
@@ -71,8 +73,8 @@ def begin_plan(
         waiting = plan.wish in EMPTYING and busy is not False
         if outside is not None:
             steps.extend(_backend_steps(plan, row, outside.backend))
-        state = StepState.WAITING if waiting or outside is not None else StepState.DONE
-        set_plan_node(conn, plan.id, row.host, "", state, now, before=record_json(record), after_version=moved.version)
+        step = StepState.WAITING if waiting or outside is not None else StepState.DONE
+        set_plan_node(conn, plan.id, row.host, "", step, now, before=record_json(record), after_version=moved.version)
     insert_backend_steps(conn, steps)
     set_plan_state(conn, plan.id, PlanState.RUNNING, note="", applied_at=now)
     return close_plan(conn, plan.id, now)
@@ -120,6 +122,11 @@ def wished(record: NodeAdmin, plan: Plan, who: Actor, now: int) -> NodeAdmin:
         since_at=now,
         released="",
     )
+
+
+def is_harder(record: NodeAdmin, mode: DrainMode, deadline_at: float | None) -> bool:
+    """Would this drain treat running work otherwise than the one in force?"""
+    return mode is not record.mode or (mode is DrainMode.DEADLINE and deadline_at != record.deadline_at)
 
 
 def _why_held(

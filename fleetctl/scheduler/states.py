@@ -42,7 +42,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("cordon", _from(_A.IN_SERVICE), Wish.CORDON, _ANYONE, "takes no new work"),
     Transition(
         "drain",
-        _from(_A.IN_SERVICE, _A.CORDONED, _A.BURN_IN, _A.VERIFY),
+        _from(_A.IN_SERVICE, _A.CORDONED, _A.DRAINING, _A.BURN_IN, _A.VERIFY),
         Wish.DRAIN,
         _ANYONE,
         "takes no new work, running work ends",
@@ -141,11 +141,19 @@ def owner_of(record: NodeAdmin, outside: OutsideState | None) -> Actor | None:
 
 
 def why_not(
-    verb: str, record: NodeAdmin, outside: OutsideState | None, state: Admin, who: Actor, *, take_over: bool = False
+    verb: str,
+    record: NodeAdmin,
+    outside: OutsideState | None,
+    state: Admin,
+    who: Actor,
+    *,
+    take_over: bool = False,
+    harder: bool = False,
 ) -> str:
     """Why this verb does nothing on this node; "" when it may. One sentence for the plan's list of skipped nodes.
 
-    take_over: the person says in so many words that somebody else's drain is to be undone.
+    take_over: the person says in so many words that somebody else's drain is to be undone; harder: the same wish, but
+    with another deadline than the one in force.
     """
     transition = BY_VERB[verb]
     if who.kind not in transition.who:
@@ -160,8 +168,9 @@ def why_not(
     ):
         owner = owner_of(NodeAdmin(record.host), outside)
         return f"taken out by {owner} ({outside.reason or 'no reason given'}); --take-over undoes it"
-    if record.wish is transition.wish and not (verb == "drain" and state is Admin.IN_SERVICE):
-        return f"is {state.value} already" + (f" by {record.owner}" if record.owner else "")
+    again = record.wish is transition.wish and not (harder and state is Admin.DRAINING)
+    if again and not (releases and state is not Admin.IN_SERVICE):
+        return f"is {state.value.replace('_', ' ')} already" + (f" by {record.owner}" if record.owner else "")
     if state not in transition.sources:
         return _refusal(verb, state)
     if who.kind is ActorKind.RULE and record.wish is not Wish.SERVE and record.owner != who:
@@ -179,7 +188,7 @@ def _refusal(verb: str, state: Admin) -> str:
     if verb == "resume" and state is Admin.IN_SERVICE:
         return "is in service already"
     allowed = ", ".join(sorted(s.value for s in BY_VERB[verb].sources))
-    return f"is {state.value}; {verb} starts from {allowed}"
+    return f"is {state.value.replace('_', ' ')}; {verb} starts from {allowed}"
 
 
 def parse_reason(text: str) -> Reason:

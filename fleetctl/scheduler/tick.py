@@ -1,0 +1,162 @@
+"""One step of everything the scheduler does by itself: ends, drains, windows, queue. Called once a round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fleetctl.config.schema import Config
+from fleetctl.errors import ConflictError
+from fleetctl.inventory.inventory import Inventory
+from fleetctl.model.admin import Actor, ActorKind
+from fleetctl.model.lease import RequestState
+from fleetctl.scheduler.drainer import Steps, drain_step
+from fleetctl.scheduler.fairshare import fair_use
+from fleetctl.scheduler.leasing import end, grant, why_over_quota
+from fleetctl.scheduler.live import load_snapshot
+from fleetctl.scheduler.placement import ChipFacts
+from fleetctl.scheduler.queue import Decisions, decide, in_order
+from fleetctl.store.audit import append_audit
+from fleetctl.store.connections import Connections
+from fleetctl.store.leases import due_leases, list_leases
+from fleetctl.store.requests import decide_request, list_queue, note_request
+from fleetctl.store.reservations import end_past_reservations
+from fleetctl.store.scheduler_facts import get_fact, set_fact
+
+QUEUE = Actor(ActorKind.RULE, "queue")
+CLOCK = Actor(ActorKind.RULE, "clock")
+
+
+@dataclass
+class TickResult:
+    """What one tick did. clock: words when the time was not believed, "" when it was."""
+
+    drain: Steps = field(default_factory=Steps)
+    ended: list[str] = field(default_factory=list)
+    granted: list[str] = field(default_factory=list)
+    impossible: list[str] = field(default_factory=list)
+    lapsed: list[str] = field(default_factory=list)
+    preempted: list[str] = field(default_factory=list)
+    clock: str = ""
+
+    @property
+    def did_anything(self) -> bool:
+        """True when the fleet's state was changed."""
+        steps = self.drain
+        return any(
+            (
+                steps.began,
+                steps.observed,
+                steps.ended,
+                steps.closed,
+                self.ended,
+                self.granted,
+                self.impossible,
+                self.lapsed,
+                self.preempted,
+            )
+        )
+
+
+def tick(
+    db: Connections,
+    inventory: Inventory,
+    now: float,
+    *,
+    config: Config | None = None,
+    chips: Mapping[str, ChipFacts] | None = None,
+) -> TickResult:
+    """Take the next step of everything. Safe to call again at any time, and to be killed at any point."""
+    config = config or Config()
+    at = int(now)
+    result = TickResult(clock=watch_clock(db, config, at))
+    trusted = not result.clock
+    if trusted:
+        result.ended = _end_due(db, config, at)
+        with db.write() as conn:
+            end_past_reservations(conn, at)
+    result.drain = drain_step(db, inventory, config, at, trust_clock=trusted)
+    if trusted:
+        _serve_queue(db, inventory, config, at, chips, result)
+    return result
+
+
+def watch_clock(db: Connections, config: Config, now: int) -> str:
+    """Why this moment is not believed, "" when it is.
+
+    A jump ahead is believed when a second tick confirms it; until then nothing is ended or begun on its strength. A
+    step back needs no guard: everything that waits for a time just waits longer.
+    """
+    with db.read() as conn:
+        fact = get_fact(conn, "clock") or {}
+    suspect = fact.get("suspect")
+    last: int = fact.get("last", now)
+    doubt = now - last > config.scheduling.clock_jump_s and (suspect is None or now < suspect)
+    with db.write() as conn:
+        if doubt:
+            set_fact(conn, "clock", {"last": last, "suspect": now})
+            append_audit(conn, now, CLOCK, "clock_jump", "clock", {"last": last, "now": now})
+            return f"the clock went ahead by {now - last} s since the last tick; nothing ends until the next one agrees"
+        set_fact(conn, "clock", {"last": now, "suspect": None})
+    return ""
+
+
+def _end_due(db: Connections, config: Config, now: int) -> list[str]:
+    with db.read() as conn:
+        due = due_leases(conn, now)
+    ended = []
+    for lease in due:
+        with db.write() as conn:
+            # It may have been renewed since we looked.
+            if lease in due_leases(conn, now) and end(conn, config, lease, now, QUEUE, "its time is over"):
+                ended.append(lease)
+    return ended
+
+
+def _serve_queue(
+    db: Connections,
+    inventory: Inventory,
+    config: Config,
+    now: int,
+    chips: Mapping[str, ChipFacts] | None,
+    result: TickResult,
+) -> None:
+    with db.read() as conn:
+        queue = list_queue(conn)
+        if not queue:
+            return
+        snapshot = load_snapshot(conn, inventory, config, now, chips)
+        leases = list_leases(conn)
+        used = fair_use(conn, config, now)
+        over = {
+            r.id: why
+            for r in queue
+            if (why := why_over_quota(conn, config, r.tenant, r.shape.nodes * r.shape.cards * r.shape.milli / 1000.0))
+        }
+    decisions = decide(in_order(queue, used, config), snapshot, leases, config, over)
+    for request, placement in decisions.starts:
+        try:
+            with db.write(durable=True) as conn:
+                result.granted.append(grant(conn, config, request, placement, now, QUEUE).id)
+        except ConflictError as error:
+            decisions.notes[request.id] = f"{error}; tried again at the next tick"
+    for request, victims in decisions.preempt:
+        with db.write(durable=True) as conn:
+            why = f"preempted by {request.id} ({request.tenant})"
+            result.preempted += [v for v in victims if end(conn, config, v, now, QUEUE, why)]
+    _answer(db, decisions, now, result)
+
+
+def _answer(db: Connections, decisions: Decisions, now: int, result: TickResult) -> None:
+    with db.write() as conn:
+        for request, why in decisions.impossible.items():
+            if decide_request(conn, request, RequestState.IMPOSSIBLE, now, note=why):
+                append_audit(conn, now, QUEUE, "impossible", request, {"why": why})
+                result.impossible.append(request)
+        for request in decisions.lapsed:
+            why = "its latest start has passed"
+            if decide_request(conn, request, RequestState.LAPSED, now, note=why):
+                append_audit(conn, now, QUEUE, "lapsed", request, {"why": why})
+                result.lapsed.append(request)
+        for request, note in decisions.notes.items():
+            note_request(conn, request, note)
