@@ -104,7 +104,9 @@ CREATE TABLE findings (
     since_at    INTEGER NOT NULL,                -- first round in which it held
     firing_at   INTEGER,
     seen_at     INTEGER NOT NULL,                -- last round in which it held
-    clear_at    INTEGER,                         -- first round in which it held no more; NULL while it holds
+    rounds      INTEGER NOT NULL DEFAULT 1,      -- rounds in which it held
+    clear_at    INTEGER,                         -- last round in which it did not hold; NULL while it holds
+    clear_rounds INTEGER NOT NULL DEFAULT 0,     -- rounds in a row in which it did not
     resolved_at INTEGER,
     acked_at    INTEGER,
     acked_by    TEXT
