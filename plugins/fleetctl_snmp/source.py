@@ -1,0 +1,193 @@
+"""An SNMP agent as a source: which maps fit it, the complete reading, the short poll."""
+
+from __future__ import annotations
+
+import time
+
+from fleetctl.errors import FleetctlError, TimedOutError
+from fleetctl.facility.endpoint import Endpoint
+from fleetctl.model.facility import EndpointReport, Measurement, RawValue, SourceFinding, SourceTrouble, Unknown
+from fleetctl_snmp.client import SnmpClient, Value, open_client
+from fleetctl_snmp.decode import Decoded, columns_of, decode, scalars_of, text, total_power
+from fleetctl_snmp.device_map import DeviceMap, load_map, shipped_maps
+
+SYSTEM = {
+    "description": "1.3.6.1.2.1.1.1.0",
+    "object_id": "1.3.6.1.2.1.1.2.0",
+    "name": "1.3.6.1.2.1.1.5.0",
+    "location": "1.3.6.1.2.1.1.6.0",
+}
+# Agents that are a library's default say nothing about the device.
+_NO_IDENTITY = ("1.3.6.1.4.1.8072.", "0.0")
+_EXPLAIN_ROWS = 400
+
+
+def _enterprise(oid: str) -> str:
+    parts = oid.split(".")
+    return ".".join(parts[:7]) if oid.startswith("1.3.6.1.4.1.") and len(parts) >= 7 else ""
+
+
+class SnmpSource:
+    """One agent. The maps that fit are found once; `poll` reads their columns again."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._client: SnmpClient | None = None
+        self._maps: list[DeviceMap] | None = None
+        self._device: dict[str, str] = {}
+
+    def _open(self) -> SnmpClient:
+        if self._client is None:
+            self._client = open_client(self.endpoint)
+        return self._client
+
+    async def _find_maps(self) -> list[DeviceMap]:
+        """By sysObjectID within the vendor's maps, by presence elsewhere; each candidate's subtree must be there."""
+        client = self._open()
+        system = await client.get(list(SYSTEM.values()))
+        told = {
+            k: text(system.get(oid)).lstrip(".") if k == "object_id" else text(system.get(oid))
+            for k, oid in SYSTEM.items()
+        }
+        if self.endpoint.map_path:
+            chosen = [load_map(name) for name in self.endpoint.map_path.split(",")]
+            self._device = {k: v for k, v in told.items() if v} | {"map": ", ".join(m.name for m in chosen)}
+            return chosen
+        object_id = told["object_id"]
+        if any(object_id.startswith(p) for p in _NO_IDENTITY):
+            object_id = ""
+        enterprise = _enterprise(object_id)
+        own = [m for m in shipped_maps() if enterprise and any(_enterprise(p) == enterprise for p in m.present)]
+        found = await self._present(own)
+        if not found or not enterprise:
+            rest = [m for m in shipped_maps() if not m.standard and m not in own]
+            found += await self._present(rest)
+        replaced = {name for m in found for name in m.replaces}
+        found += await self._present([m for m in shipped_maps() if m.standard and m.name not in replaced])
+        found = [m for m in found if m.name not in replaced]
+        vendor = next((m.vendor for m in found if m.vendor), "")
+        self._device = {k: v for k, v in told.items() if v}
+        if vendor:
+            self._device["vendor"] = vendor
+        if found:
+            self._device["map"] = ", ".join(m.name for m in found)
+        return found
+
+    async def _present(self, maps: list[DeviceMap]) -> list[DeviceMap]:
+        client = self._open()
+        seen: dict[str, bool] = {}
+        out = []
+        for device_map in maps:
+            for oid in device_map.present:
+                if oid not in seen:
+                    seen[oid] = await client.first_below(oid) is not None
+                if seen[oid]:
+                    out.append(device_map)
+                    break
+        return out
+
+    async def read(self) -> EndpointReport:
+        self._maps = await self._find_maps()
+        return await self.poll()
+
+    async def poll(self) -> EndpointReport:
+        if self._maps is None:
+            return await self.read()
+        client = self._open()
+        findings: list[SourceFinding] = []
+        columns: dict[str, dict[str, Value]] = {}
+        scalars: dict[str, Value] = {}
+        if not self._maps:
+            told = self._device.get("object_id") or self._device.get("description") or "nothing"
+            findings.append(
+                SourceFinding(
+                    SourceTrouble.UNKNOWN_DEVICE,
+                    f"no device map fits (the agent says {told}); fleetctl facility explain helps to write one",
+                )
+            )
+        wanted = sorted({oid for m in self._maps for oid in scalars_of(m)})
+        try:
+            scalars = await client.get(wanted) if wanted else {}
+            for oid in sorted({oid for m in self._maps for oid in columns_of(m)}):
+                columns[oid] = await client.column(oid)
+        except TimedOutError as error:
+            if not scalars and not columns:
+                raise
+            findings.append(SourceFinding(SourceTrouble.TIMED_OUT, str(error)))
+        except FleetctlError as error:
+            if not scalars and not columns:
+                raise
+            findings.append(SourceFinding(SourceTrouble.UNREADABLE, str(error)))
+        return self._report(columns, scalars, findings)
+
+    def _report(
+        self, columns: dict[str, dict[str, Value]], scalars: dict[str, Value], findings: list[SourceFinding]
+    ) -> EndpointReport:
+        at = time.time()
+        whole = Decoded(findings=findings)
+        device = dict(self._device)
+        for device_map in self._maps or ():
+            part = decode(device_map, columns, scalars, at)
+            whole.readings += part.readings
+            whole.states += part.states
+            whole.unknown += part.unknown
+            whole.findings += part.findings
+            for order, inputs in part.totals.items():
+                whole.totals.setdefault(order, []).extend(inputs)
+            for key, oid in (device_map.facts or {}).items():
+                if text(scalars.get(oid)):
+                    device[key] = text(scalars[oid])
+        total = total_power(whole)
+        known = {r.source for r in whole.readings}
+        unknown: list[Unknown] = [u for u in whole.unknown if u.source not in known]
+        return EndpointReport(
+            url=self.endpoint.url,
+            kind="snmp",
+            at=at,
+            readings=tuple(_once(whole.readings)),
+            states=tuple(whole.states),
+            unknown=tuple(unknown),
+            findings=tuple(whole.findings),
+            total_power_w=total[0] if total else None,
+            total_power_source=total[1] if total else "",
+            device=device,
+            complete=not findings,
+        )
+
+    async def explain(self) -> list[RawValue]:
+        """What the maps decode, and up to 400 raw values below the vendor's own tree, for writing a map."""
+        report = await self.read()
+        rows = [
+            RawValue(r.source, r.raw, f"{r.value:g} {r.unit}", f"{r.quantity} of {r.where}") for r in report.readings
+        ]
+        rows += [RawValue(s.source, s.raw, s.word, f"{s.what} of {s.where}") for s in report.states]
+        rows += [RawValue(u.source, u.raw, "unknown", f"{u.quantity} of {u.where}") for u in report.unknown]
+        seen = {row.source for row in rows}
+        client = self._open()
+        oid = _enterprise(self._device.get("object_id", "")) or "1.3.6.1.4.1"
+        for _ in range(_EXPLAIN_ROWS):
+            step = await client.next_after(oid)
+            if step is None:
+                break
+            oid = step[0]
+            if oid not in seen:
+                rows.append(RawValue(oid, text(step[1]), "", ""))
+        return rows
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+
+def _once(readings: list[Measurement]) -> list[Measurement]:
+    """Two maps may name the same OID: the first one counts."""
+    out: dict[str, Measurement] = {}
+    for r in readings:
+        out.setdefault(r.source, r)
+    return list(out.values())
+
+
+def open_source(endpoint: Endpoint) -> SnmpSource:
+    """The factory named in the plugin."""
+    return SnmpSource(endpoint)
