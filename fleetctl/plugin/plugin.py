@@ -41,7 +41,8 @@ class Plugin:
     rules: functions of fleetctl.health; sources: facility endpoints by URL scheme; backends: schedulers by name;
     commands: name -> "module:attribute" of a Typer app, with one help line. kernel_faults: faults of this vendor in new
     lines of the kernel log, as `dmesg --time-format=iso` prints them (`2026-11-21T22:30:00,123456+00:00 NVRM: ...`;
-    a line may lack its time); pure, cheap for lines of others, never raises; () if there are none.
+    a line may lack its time); pure, cheap for lines of others, never raises; () if there are none. paths: folders on the
+    host where the tools may sit off the PATH; they are appended to it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Plugin:
     metrics: tuple[Metric, ...] = ()
     rules: tuple[Any, ...] = ()
     kernel_faults: Callable[[Sequence[str]], tuple[Fault, ...]] | None = None
+    paths: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)  # scheme -> "module:attribute"
     backends: Mapping[str, str] = field(default_factory=dict)  # name -> "module:attribute"
     commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # name -> ("module:attribute", help)
