@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 from fleetctl.probes.host_loop import DONE, FULL, HUNG, KEEP, MISSING, SAME, clean, frame, kept_bytes
-
 from fleetctl_demo.shell import Shell
 
 AGAIN_S = 600.0  # until a tool that was not there is looked at again, as on a real host
