@@ -61,6 +61,35 @@ def compile_filter(
     return test
 
 
+def is_filter(word: str) -> bool:
+    """Does one word of a command line read as part of a filter rather than as a node set?"""
+    return word.lower() in ("and", "or", "not", "(", ")") or _TERM.match(word) is not None
+
+
+def sort_rows(rows: Sequence[Row], spec: str, columns: Sequence[Column[Row]]) -> list[Row]:
+    """Rows by columns, `-` before a name for descending: `-temp,name`. Unknown values come last either way.
+
+    Raises UsageError as compile_filter does.
+    """
+    ordered = list(rows)
+    reader = _Reader("", columns, time.time)
+    reader.text = spec
+    at = len(spec)
+    for name in reversed(spec.split(",")):
+        at -= len(name)
+        descending = name.strip().startswith("-")
+        (value,) = (c.value for c in reader.find(name.strip().lstrip("-"), at)[:1])
+        known = [row for row in ordered if value(row) is not None]
+        known.sort(key=lambda row: _order_key(value(row)), reverse=descending)
+        ordered = known + [row for row in ordered if value(row) is None]
+        at -= 1
+    return ordered
+
+
+def _order_key(value: Cell) -> tuple[bool, Any]:
+    return isinstance(value, str), value
+
+
 def _error(text: str, at: int, message: str, hint: str = "") -> UsageError:
     marker = f"{text}\n  {' ' * at}^" if "\n" not in text else text
     where = _("filter, position {at}").format(at=at + 1)
@@ -137,7 +166,7 @@ class _Reader:
         if found is None:
             return self._bare(token)
         op, value = found["op"], found["value"]
-        columns = self._find(found["column"], token.at + len(found["bang"]))
+        columns = self.find(found["column"], token.at + len(found["bang"]))
         at = token.at + found.start("value")
         value = _unquote(value)
         if value == "":
@@ -163,7 +192,7 @@ class _Reader:
 
         return (lambda row: not test(row)) if deny else test
 
-    def _find(self, name: str, at: int) -> list[Column[Any]]:
+    def find(self, name: str, at: int) -> list[Column[Any]]:
         """The columns a name means. `state` means all columns with that role."""
         wanted = name.lower()
         by_name = {c.name: c for c in self.columns}

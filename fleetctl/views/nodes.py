@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from fleetctl.config.schema import Config
+from fleetctl.inventory.inventory import Inventory
+from fleetctl.model.admin import NodeAdmin
 from fleetctl.model.host import Host
+from fleetctl.model.lease import HOST_SLOT, WHOLE
 from fleetctl.model.states import Admin, Health, Load, Reach
+from fleetctl.scheduler.states import effective, owner_of
+from fleetctl.store.capacity import count_processes
+from fleetctl.store.findings import list_findings
+from fleetctl.store.leases import list_holds
+from fleetctl.store.nodes import list_admin, list_outside
+from fleetctl.store.summaries import CardSummary, HostAnswer, Values, host_answers, host_values, sum_cards
 from fleetctl.views.column import Column, Table
 from fleetctl.views.units import show_count, show_pct, show_temp, show_watts
 
@@ -58,35 +70,7 @@ class NodeRow:
     age_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the store remembers of the last rounds of one host.
-
-    reach: as the collector saw it; reported_at: when somebody last asked; answered_at: when it last answered.
-    """
-
-    reach: Reach
-    reported_at: float | None
-    answered_at: float | None
-    error: str | None = None
-    model: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CardSum:
-    """The cards of one host in sum; None where no card told. leased_cards: not known here."""
-
-    cards: int
-    chip: str | None = None
-    util_pct: float | None = None
-    temp_c: float | None = None
-    power_w: float | None = None
-    mem_used_bytes: float | None = None
-    mem_total_bytes: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Worst:
+class Worst(NamedTuple):
     """The worst open finding of one host and how many are open."""
 
     severity: Health
@@ -94,8 +78,7 @@ class Worst:
     open: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Keeping:
+class Keeping(NamedTuple):
     """The node record: who took it out of service, why, since and until when."""
 
     admin: Admin
@@ -105,24 +88,28 @@ class Keeping:
     deadline_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What leases hold on one host. whole: at least one lease holds the node as a whole."""
+class Held(NamedTuple):
+    """What leases hold on one host. cards: held at least in part; full: held as a whole; whole: the node is held."""
 
     leases: tuple[str, ...]
     cards: int
+    full: int = 0
     whole: bool = False
 
 
-def derive_reach(answer: Answer | None, now: float, stale_after_s: float) -> Reach:
+def derive_reach(answer: HostAnswer | None, now: float, stale_after_s: float) -> Reach:
     """What the last round saw, unless that is too old to be believed."""
-    if answer is None or answer.reported_at is None:
+    if answer is None:
         return Reach.UNKNOWN
-    if now - answer.reported_at > stale_after_s:
-        return Reach.STALE if answer.answered_at is not None else Reach.UNKNOWN
-    if answer.reach is Reach.FRESH and (answer.answered_at is None or now - answer.answered_at > stale_after_s):
+    if now - answer.report_at > stale_after_s:
+        return Reach.STALE if answer.answer_at is not None else Reach.UNKNOWN
+    reach = _REACH[answer.reach]
+    if reach is Reach.FRESH and (answer.answer_at is None or now - answer.answer_at > stale_after_s):
         return Reach.STALE
-    return answer.reach
+    return reach
+
+
+_REACH = {reach.value: reach for reach in Reach}
 
 
 def derive_health(worst: Worst | None, reach: Reach) -> Health:
@@ -135,73 +122,163 @@ def derive_health(worst: Worst | None, reach: Reach) -> Health:
 
 
 def derive_load(held: Held | None, cards: int | None) -> Load:
-    """By leases, never by utilisation: a held card is taken whether or not it is busy."""
+    """By leases, never by utilisation: a held card is taken whether or not it is busy. cards: None where never seen."""
     if held is None or not (held.whole or held.cards):
-        return Load.IDLE
-    if held.whole or (cards is not None and held.cards >= cards):
-        return Load.ALLOCATED
-    return Load.MIXED
+        return Load.UNKNOWN if cards is None else Load.IDLE
+    return Load.ALLOCATED if held.whole or (cards and held.full >= cards) else Load.MIXED
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All the store says of nodes, by host name; any host may be missing from any of it."""
+
+    answers: Mapping[str, HostAnswer] = field(default_factory=dict)
+    cards: Mapping[str, CardSummary] = field(default_factory=dict)
+    values: Mapping[str, Values] = field(default_factory=dict)
+    keeping: Mapping[str, Keeping] = field(default_factory=dict)
+    held: Mapping[str, Held] = field(default_factory=dict)
+    worst: Mapping[str, Worst] = field(default_factory=dict)
 
 
 def build_nodes(
-    hosts: Iterable[Host],
-    answers: Mapping[str, Answer],
-    cards: Mapping[str, CardSum],
-    host_values: Mapping[str, Mapping[str, float | int | None]],
-    keeping: Mapping[str, Keeping],
-    held: Mapping[str, Held],
-    worst: Mapping[str, Worst],
-    *,
-    now: float,
-    stale_after_s: float = STALE_AFTER_S,
+    hosts: Iterable[Host], known: Known, *, now: float, stale_after_s: float = STALE_AFTER_S
 ) -> list[NodeRow]:
-    """Rows in the order of `hosts`; all mappings go by host name and may lack any host."""
-    rows, nothing = [], dict[str, float | int | None]()
-    in_service = Keeping(Admin.IN_SERVICE)
-    for host in hosts:
-        name = host.name
-        answer, sums, found = answers.get(name), cards.get(name), worst.get(name)
-        values, kept, taken = host_values.get(name, nothing), keeping.get(name, in_service), held.get(name)
-        reach = derive_reach(answer, now, stale_after_s)
-        expected = host.cards if host.cards is not None else (sums.cards if sums else None)
-        power = values.get("power_w")
-        rows.append(
-            NodeRow(
-                name=name,
-                site=host.site,
-                hall=host.hall,
-                row=host.row,
-                rack=host.rack,
-                pools=host.pools,
-                model=(answer.model if answer else None) or host.model,
-                chip=(sums.chip if sums else None) or host.chip,
-                cards=expected,
-                cards_found=sums.cards if sums else None,
-                cards_leased=taken.cards if taken else 0,
-                reach=reach,
-                health=derive_health(found, reach),
-                admin=kept.admin,
-                load=derive_load(taken, expected),
-                reason=kept.reason,
-                owner=kept.owner,
-                since_at=kept.since_at,
-                deadline_at=kept.deadline_at,
-                util_pct=sums.util_pct if sums else None,
-                temp_c=sums.temp_c if sums else None,
-                power_w=power if power is not None else (sums.power_w if sums else None),
-                mem_pct=_share(sums.mem_used_bytes, sums.mem_total_bytes) if sums else None,
-                cpu_pct=values.get("cpu_pct"),
-                load1=values.get("load1"),
-                host_mem_pct=_share(values.get("mem_used_bytes"), values.get("mem_total_bytes")),
-                disk_used_pct=values.get("disk_used_pct"),
-                leases=taken.leases if taken else (),
-                findings=found.text if found else None,
-                findings_open=found.open if found else 0,
-                error=answer.error if answer and reach is not Reach.FRESH else None,
-                age_at=answer.answered_at if answer else None,
-            )
+    """Rows in the order of `hosts`. Pure."""
+    return [_row(host, known, now, stale_after_s) for host in hosts]
+
+
+_IN_SERVICE = Keeping(Admin.IN_SERVICE)
+_NOTHING: Values = {}
+
+
+def _row(host: Host, known: Known, now: float, stale_after_s: float) -> NodeRow:
+    name = host.name
+    answer, cards, worst = known.answers.get(name), known.cards.get(name), known.worst.get(name)
+    values, sums = known.values.get(name, _NOTHING), cards.values if cards else _NOTHING
+    kept, held = known.keeping.get(name, _IN_SERVICE), known.held.get(name)
+    reach = derive_reach(answer, now, stale_after_s)
+    found = cards.cards if cards else (0 if answer is not None and answer.answer_at is not None else None)
+    power = values.get("power_w")
+    return NodeRow(
+        name=name,
+        site=host.site,
+        hall=host.hall,
+        row=host.row,
+        rack=host.rack,
+        pools=host.pools,
+        model=host.model,
+        chip=(cards.chip if cards else None) or host.chip,
+        cards=host.cards if host.cards is not None else found,
+        cards_found=found,
+        cards_leased=held.cards if held else 0,
+        reach=reach,
+        health=derive_health(worst, reach),
+        admin=kept.admin,
+        load=derive_load(held, found),
+        reason=kept.reason,
+        owner=kept.owner,
+        since_at=kept.since_at,
+        deadline_at=kept.deadline_at,
+        util_pct=sums.get("util_pct"),
+        temp_c=sums.get("temp_c"),
+        power_w=power if power is not None else sums.get("power_w"),
+        mem_pct=_share(sums.get("mem_used_bytes"), sums.get("mem_total_bytes")),
+        cpu_pct=values.get("cpu_pct"),
+        load1=values.get("load1"),
+        host_mem_pct=_share(values.get("mem_used_bytes"), values.get("mem_total_bytes")),
+        disk_used_pct=values.get("disk_used_pct"),
+        leases=held.leases if held else (),
+        findings=worst.text if worst else None,
+        findings_open=worst.open if worst else 0,
+        error=answer.error or None if answer else None,
+        age_at=answer.answer_at if answer else None,
+    )
+
+
+def load(
+    conn: sqlite3.Connection,
+    inventory: Inventory,
+    now: float,
+    *,
+    config: Config | None = None,
+    host: str | None = None,
+) -> list[NodeRow]:
+    """Every node of the inventory in its order, from one snapshot of the store; with `host` only that one.
+
+    config: for the age at which values count as old; None takes the defaults.
+    """
+    config = config or Config()
+    held = _held(conn)
+    known = Known(
+        answers=host_answers(conn, host),
+        cards=sum_cards(conn, host),
+        values=host_values(conn, host),
+        keeping=_keeping(conn, config, held),
+        held=held,
+        worst=_worst(conn, host),
+    )
+    hosts = inventory.hosts.values() if host is None else [inventory.hosts[host]]
+    return build_nodes(hosts, known, now=now, stale_after_s=config.poll.interval_s * config.poll.stale_after)
+
+
+def _held(conn: sqlite3.Connection) -> dict[str, Held]:
+    leases: dict[str, dict[str, None]] = {}
+    cards: dict[str, dict[str, int]] = {}
+    whole: set[str] = set()
+    for host, card, lease, milli, exclusive in list_holds(conn):
+        leases.setdefault(host, {})[lease] = None
+        if exclusive or card == HOST_SLOT:
+            whole.add(host)
+        if card != HOST_SLOT:
+            per_card = cards.setdefault(host, {})
+            per_card[card] = per_card.get(card, 0) + milli
+    return {
+        host: Held(
+            tuple(ids),
+            len(cards.get(host, ())),
+            sum(milli >= WHOLE for milli in cards.get(host, {}).values()),
+            host in whole,
         )
-    return rows
+        for host, ids in leases.items()
+    }
+
+
+def _keeping(conn: sqlite3.Connection, config: Config, held: Mapping[str, Held]) -> dict[str, Keeping]:
+    """Admin states of nodes with a record of ours or of an outside scheduler; all others are in service."""
+    records, outside = list_admin(conn), list_outside(conn)
+    if not records and not outside:
+        return {}
+    scheduling = config.scheduling
+    waits = scheduling.drain_waits_for_processes
+    processes = count_processes(conn, scheduling.drain_ignores) if waits else {}
+    found = {}
+    for host in {**records, **outside}:
+        record, other = records.get(host) or NodeAdmin(host), outside.get(host)
+        busy: bool | None = bool(host in held or processes.get(host))
+        if not busy and other is not None:
+            busy = other.busy
+        state, owner = effective(record, other, busy), owner_of(record, other)
+        reason = str(record.reason) if record.reason else (other.reason or None if other else None)
+        in_service = state is Admin.IN_SERVICE
+        found[host] = Keeping(
+            state,
+            None if in_service else reason,
+            None if in_service or owner is None else str(owner),
+            record.since_at if record.since_at is not None else (other.since_at if other else None),
+            None if in_service else record.deadline_at,
+        )
+    return found
+
+
+def _worst(conn: sqlite3.Connection, host: str | None) -> dict[str, Worst]:
+    found: dict[str, Worst] = {}
+    for finding in list_findings(conn, host=host):  # worst first
+        if finding.host is not None:
+            before = found.get(finding.host)
+            found[finding.host] = (
+                Worst(finding.severity, finding.text) if before is None else before._replace(open=before.open + 1)
+            )
+    return found
 
 
 def _share(part: float | None, whole: float | None) -> float | None:

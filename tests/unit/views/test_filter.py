@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fleetctl.errors import UsageError
 from fleetctl.model.states import Admin, Health, Load, Reach
-from fleetctl.views.filter import compile_filter
+from fleetctl.views.filter import compile_filter, is_filter, sort_rows
 from fleetctl.views.nodes import COLUMNS, NodeRow
 
 NOW = 1_000_000.0
@@ -144,3 +144,22 @@ def test_boolean_algebra_holds(a: str, b: str) -> None:
     assert either == set(kept(a)) | set(kept(b))
     assert set(kept(f"not ({a} or {b})")) == everything - either
     assert set(kept(f"not {a} not {b}")) == everything - either
+
+
+def test_sorts_by_columns_with_unknown_last() -> None:
+    def names(spec: str) -> list[str]:
+        return [r.name for r in sort_rows(ROWS, spec, COLUMNS)]
+
+    assert names("temp") == ["gpu002", "gpu001", "gpu010", "cpu001"]
+    assert names("-temp,name") == ["gpu001", "gpu002", "cpu001", "gpu010"]
+    assert names("site,-name") == ["gpu002", "gpu001", "gpu010", "cpu001"]
+    with pytest.raises(UsageError, match="position 6"):
+        sort_rows(ROWS, "name,nonsense", COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("word", "yes"),
+    [("site=a", True), ("temp>80", True), ("not", True), ("gpu[1-3]", False), ("@rack1", False), ("gpu1!gpu2", False)],
+)
+def test_tells_filters_from_node_sets(word: str, yes: bool) -> None:
+    assert is_filter(word) is yes

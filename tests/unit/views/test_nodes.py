@@ -6,11 +6,11 @@ import pytest
 
 from fleetctl.model.host import Host
 from fleetctl.model.states import Admin, Health, Load, Reach
+from fleetctl.store.summaries import CardSummary, HostAnswer
 from fleetctl.views.nodes import (
-    Answer,
-    CardSum,
     Held,
     Keeping,
+    Known,
     Worst,
     build_nodes,
     derive_health,
@@ -25,17 +25,16 @@ NOW = 10_000.0
     ("answer", "reach"),
     [
         (None, Reach.UNKNOWN),
-        (Answer(Reach.FRESH, None, None), Reach.UNKNOWN),
-        (Answer(Reach.FRESH, NOW - 10, NOW - 10), Reach.FRESH),
-        (Answer(Reach.HUNG, NOW - 10, NOW - 10), Reach.HUNG),
-        (Answer(Reach.UNREACHABLE, NOW - 10, NOW - 500), Reach.UNREACHABLE),
-        (Answer(Reach.UNREACHABLE, NOW - 10, None), Reach.UNREACHABLE),
-        (Answer(Reach.FRESH, NOW - 151, NOW - 151), Reach.STALE),
-        (Answer(Reach.UNREACHABLE, NOW - 151, None), Reach.UNKNOWN),  # nobody asks any more: we do not know
-        (Answer(Reach.FRESH, NOW - 10, NOW - 151), Reach.STALE),
+        (HostAnswer("x", "fresh", 0, NOW - 10, NOW - 10, ""), Reach.FRESH),
+        (HostAnswer("x", "hung", 0, NOW - 10, NOW - 10, ""), Reach.HUNG),
+        (HostAnswer("x", "unreachable", 0, NOW - 10, NOW - 500, ""), Reach.UNREACHABLE),
+        (HostAnswer("x", "unreachable", 0, NOW - 10, None, ""), Reach.UNREACHABLE),
+        (HostAnswer("x", "fresh", 0, NOW - 151, NOW - 151, ""), Reach.STALE),
+        (HostAnswer("x", "unreachable", 0, NOW - 151, None, ""), Reach.UNKNOWN),  # nobody asks any more: we do not know
+        (HostAnswer("x", "fresh", 0, NOW - 10, NOW - 151, ""), Reach.STALE),
     ],
 )
-def test_reach(answer: Answer | None, reach: Reach) -> None:
+def test_reach(answer: HostAnswer | None, reach: Reach) -> None:
     assert derive_reach(answer, NOW, 150.0) is reach
 
 
@@ -55,9 +54,12 @@ def test_health_of_a_fresh_node() -> None:
     ("held", "cards", "load"),
     [
         (None, 8, Load.IDLE),
+        (None, None, Load.UNKNOWN),
+        (None, 0, Load.IDLE),
         (Held((), 0), 8, Load.IDLE),
         (Held(("l1",), 3), 8, Load.MIXED),
-        (Held(("l1", "l2"), 8), 8, Load.ALLOCATED),
+        (Held(("l1", "l2"), 8, 8), 8, Load.ALLOCATED),
+        (Held(("l1", "l2"), 8, 7), 8, Load.MIXED),
         (Held(("l1",), 0, whole=True), 0, Load.ALLOCATED),
         (Held(("l1",), 1), None, Load.MIXED),
     ],
@@ -70,12 +72,27 @@ def test_a_row_takes_everything_from_its_place() -> None:
     host = Host("gpu001", "lingang", rack="r1", pools=("train",), chip="H100", cards=8)
     rows = build_nodes(
         [host, Host("gpu002", "lingang")],
-        {"gpu001": Answer(Reach.FRESH, NOW, NOW)},
-        {"gpu001": CardSum(7, "H100 SXM5", 50.0, 81.0, 4000.0, 40.0, 80.0)},
-        {"gpu001": {"power_w": 5600.0, "load1": 3.5}},
-        {"gpu001": Keeping(Admin.DRAINING, "hw: fan", "li", NOW - 60, NOW + 60)},
-        {"gpu001": Held(("l1",), 4)},
-        {"gpu001": Worst(Health.WARN, "a card is missing", 2)},
+        Known(
+            answers={"gpu001": HostAnswer("gpu001", "fresh", 0, NOW, NOW, "")},
+            cards={
+                "gpu001": CardSummary(
+                    7,
+                    "H100 SXM5",
+                    "nvidia",
+                    {
+                        "util_pct": 50.0,
+                        "temp_c": 81.0,
+                        "power_w": 4000.0,
+                        "mem_used_bytes": 40.0,
+                        "mem_total_bytes": 80.0,
+                    },
+                )
+            },
+            values={"gpu001": {"power_w": 5600.0, "load1": 3.5}},
+            keeping={"gpu001": Keeping(Admin.DRAINING, "hw: fan", "li", NOW - 60, NOW + 60)},
+            held={"gpu001": Held(("l1",), 4, 4)},
+            worst={"gpu001": Worst(Health.WARN, "a card is missing", 2)},
+        ),
         now=NOW,
     )
     first, second = rows
@@ -83,6 +100,6 @@ def test_a_row_takes_everything_from_its_place() -> None:
     assert (first.reach, first.health, first.admin, first.load) == ("fresh", "warn", "draining", "mixed")
     assert first.power_w == 5600.0  # the meter of the server wins over the sum of its cards
     assert first.mem_pct == 50.0
-    assert (second.reach, second.health, second.admin, second.load) == ("unknown", "unknown", "in_service", "idle")
+    assert (second.reach, second.health, second.admin, second.load) == ("unknown", "unknown", "in_service", "unknown")
     assert second.power_w is None
     assert second.cards is None

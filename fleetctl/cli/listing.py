@@ -1,0 +1,60 @@
+"""What every command that prints rows does: node sets and filter words apart, filter, sort, limit, print."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from fleetctl.cli import context
+from fleetctl.cli.output import Format, print_table, say
+from fleetctl.i18n import _
+from fleetctl.views.column import Table
+from fleetctl.views.filter import compile_filter, is_filter, sort_rows
+
+Row = TypeVar("Row")
+
+
+@contextlib.contextmanager
+def snapshot() -> Iterator[sqlite3.Connection]:
+    """One consistent look at the store. Raises NotFoundError when nothing was polled yet."""
+    with context.database() as db, db.read() as conn:
+        yield conn
+
+
+def split_words(words: Sequence[str] | None, filter_text: str) -> tuple[list[str], str]:
+    """Node sets and the filter: `gpu[1-8] temp>80` needs no option to tell one from the other."""
+    given = list(words or ())
+    terms = [w for w in given if is_filter(w)]
+    text = " ".join([f"({filter_text})" if filter_text and terms else filter_text, *terms]).strip()
+    return [w for w in given if not is_filter(w)], text
+
+
+def print_rows(
+    table: Table[Any], *, output: Format, filter_text: str = "", sort: str = "", limit: int = 0
+) -> Sequence[Any]:
+    """Filter, sort, cut and print; says on stderr what was cut. Returns the rows printed."""
+    rows = list(table.rows)
+    if filter_text:
+        test = compile_filter(filter_text, table.columns)
+        rows = [row for row in rows if test(row)]
+    if sort:
+        rows = sort_rows(rows, sort, table.columns)
+    shown = rows[:limit] if limit else rows
+    print_table(replace(table, rows=shown), output)
+    if len(shown) < len(rows):
+        say(_("... and {n} more; -n 0 prints all").format(n=len(rows) - len(shown)))
+    return shown
+
+
+def warn_if_old(newest_at: float | None) -> None:
+    """Say on stderr when what is printed is old, so that nobody takes it for now."""
+    from fleetctl.views.units import show_age
+
+    now = context.now()
+    if newest_at is None:
+        say(_("no host has answered yet; `fleetctl engine status` says whether anybody polls"))
+    elif now - newest_at > context.stale_after_s():
+        say(_("the newest data is {age} old; `fleetctl engine status` says why").format(age=show_age(newest_at, now)))

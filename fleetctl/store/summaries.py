@@ -1,0 +1,143 @@
+"""Cards and hosts in sum, per host, summed by SQLite: 100,000 cards become 12,500 rows before Python sees them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fleetctl.store.catalogue import sample_columns
+from fleetctl.store.samples import WITHIN_S, latest_slot, slots_between
+
+# What is summed over the cards of a host. A partition's share is part of its parent's value, and what belongs to a
+# whole board stands once: both are left out of sums.
+_CARD_SUMS = {
+    "util_pct": "avg(s.util_pct)",
+    "temp_c": "max(s.temp_c)",
+    "power_w": "sum(CASE WHEN d.parent IS NULL AND instr(d.shares, 'power_w') = 0 THEN s.power_w END)",
+    "mem_used_bytes": "sum(CASE WHEN d.parent IS NULL THEN s.mem_used_bytes END)",
+    "mem_total_bytes": "sum(CASE WHEN d.parent IS NULL THEN s.mem_total_bytes END)",
+}
+_HOST_VALUES = (
+    "cpu_pct", "load1", "mem_used_bytes", "mem_total_bytes", "disk_used_pct", "power_w", "inlet_temp_c", "uptime_s"
+)  # fmt: skip
+Values = dict[str, float | int | None]
+
+
+class HostAnswer(NamedTuple):
+    """What the last rounds of one host left. Moments are epoch seconds; answer_at None: it never answered.
+
+    reach: fleetctl.model.states.Reach as a word; error: why it did not answer, "" while it does.
+    """
+
+    name: str
+    reach: str
+    reach_since: int
+    report_at: int
+    answer_at: int | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardSummary:
+    """The cards a host names now; partitions are not counted. values: by metric, None when no card told within the last
+    quarter of an hour (util_pct: mean; temp_c: hottest; power_w, mem_used_bytes, mem_total_bytes: sums)."""
+
+    cards: int
+    chip: str | None
+    vendor: str | None
+    values: Values
+
+
+def host_answers(conn: sqlite3.Connection, host: str | None = None) -> dict[str, HostAnswer]:
+    """Host -> its last answer; a lean list_host_states for tables of the whole fleet."""
+    rows = conn.execute(
+        """
+        SELECT name, reach, reach_since, report_at, answer_at,
+               CASE WHEN error IS NULL THEN '' WHEN error_text = '' THEN error ELSE error || ': ' || error_text END
+          FROM hosts
+         WHERE name = ifnull(?, name)
+        """,
+        (host,),
+    )
+    return {row[0]: HostAnswer._make(row) for row in rows}
+
+
+def sum_cards(conn: sqlite3.Connection, host: str | None = None) -> dict[str, CardSummary]:
+    """Host -> its cards in sum. Hosts that name no card are missing."""
+    counted = conn.execute(
+        """
+        SELECT d.host, h.name, sum(d.parent IS NULL), min(ifnull(d.chip, d.model)), min(d.vendor)
+          FROM devices d
+          JOIN hosts h ON h.id = d.host
+         WHERE d.kind = 'card' AND d.gone_at IS NULL AND h.name = ifnull(?, h.name)
+         GROUP BY d.host
+        """,
+        (host,),
+    ).fetchall()
+    sums = _newest(conn, "card", _CARD_SUMS, [row[0] for row in counted])
+    return {
+        name: CardSummary(cards, chip, vendor, sums.get(number, {})) for number, name, cards, chip, vendor in counted
+    }
+
+
+def host_values(conn: sqlite3.Connection, host: str | None = None) -> dict[str, Values]:
+    """Host -> its own newest values (processors, memory, disk, power), of the last quarter of an hour."""
+    named = dict(conn.execute("SELECT id, name FROM hosts WHERE name = ifnull(?, name)", (host,)))
+    found = _newest(conn, "host", {name: f"max(s.{name})" for name in _HOST_VALUES}, list(named))
+    return {named[number]: values for number, values in found.items()}
+
+
+def _newest(conn: sqlite3.Connection, kind: str, sums: dict[str, str], hosts: Sequence[int]) -> dict[int, Values]:
+    """Host id -> sums over its devices of the newest round in which it said anything.
+
+    The newest round is being written while we read, so what is missing there comes from the rounds before it; a metric
+    that is asked less often than every round comes from the newest round that brought it.
+    """
+    there = set(sample_columns(conn, kind))
+    newest = latest_slot(conn, kind)
+    if newest is None or not hosts:
+        return {}
+    names = [name for name in sums if name in there]
+    slots = sorted(slots_between(conn, kind, newest - WITHIN_S, newest + 1), reverse=True)
+    found: dict[int, Values] = {}
+    missing: Iterable[int] = hosts
+    for slot in slots:
+        for number, *values in _sums(conn, kind, [sums[n] for n in names], slot, missing):
+            found[number] = dict(zip(names, values, strict=True))
+        missing = [number for number in hosts if number not in found]
+        if not missing:
+            break
+    for name, slot in _slow(conn, kind, names, slots):
+        for number, value in _sums(conn, kind, [sums[name]], slot, found):
+            found[number][name] = value
+    return found
+
+
+def _sums(
+    conn: sqlite3.Connection, kind: str, sums: Sequence[str], slot: int, hosts: Iterable[int]
+) -> Iterable[tuple[int, ...]]:
+    return conn.execute(
+        f"""
+        SELECT d.host, {", ".join(sums)}
+          FROM json_each(?2) j
+          JOIN devices d          ON d.host = j.value AND d.kind = ?3 AND d.gone_at IS NULL
+          JOIN {kind}_samples s   ON s.slot = ?1 AND s.device = d.id
+         GROUP BY d.host
+        """,
+        (slot, json.dumps(list(hosts)), kind),
+    )
+
+
+def _slow(conn: sqlite3.Connection, kind: str, names: Sequence[str], slots: Sequence[int]) -> list[tuple[str, int]]:
+    """Metrics that neither of the newest two rounds brought, with the newest round that did."""
+    if len(slots) < 3:
+        return []
+    marks = ", ".join("?" * len(names))
+    rows = conn.execute(
+        f"SELECT metric, max(slot) FROM fleet_slots WHERE kind = ? AND slot >= ? AND metric IN ({marks}) GROUP BY metric",
+        (kind, slots[-1], *names),
+    )
+    return [(metric, slot) for metric, slot in rows if slot < slots[1]]
