@@ -190,7 +190,7 @@ class Sheet:
             if card.parent is not None and not f.get("uuid") and not card.key:
                 key = f"{card.parent.key}/{f.get('index') or number}"
             if key in seen:  # the same serial on every slice or die, or a tool that prints a card twice
-                for extra in (f.get("pci"), f.get("index"), f"#{number}"):
+                for extra in (f.get("index"), f"#{number}"):
                     if extra and f"{key}/{extra}" not in seen:
                         key = f"{key}/{extra}"
                         break

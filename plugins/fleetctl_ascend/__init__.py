@@ -1,5 +1,15 @@
-"""ascend: not read yet."""
+"""Huawei Ascend: npu-smi, hccn_tool, npu-exporter, device logs. README.md is the data sheet."""
 
 from fleetctl.plugin import Plugin
+from fleetctl_ascend.logs import kernel_faults
+from fleetctl_ascend.parsers import PARSERS
+from fleetctl_ascend.probes import PROBES
 
-plugin = Plugin(name="ascend", title="ascend")
+plugin = Plugin(
+    name="ascend",
+    title="Huawei Ascend NPUs",
+    doc="npu-smi info in all its layouts and -t forms, hccn_tool, npu-exporter, exception codes",
+    probes=PROBES,
+    parsers=PARSERS,
+    kernel_faults=kernel_faults,
+)
