@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shlex
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,21 +103,49 @@ class SimulatedLoop:
         self._write(frame("R", self._seq, body))
 
     def _section(self, ask: _Ask) -> bytes:
-        ran = self._shell.run(ask.command)
-        if ran.hangs:
-            state, out, err = f"{HUNG} -1", b"", b"process 4711 does not end"
-        elif ran.status == 127:
-            state, out, err = f"{MISSING} 127", b"", ran.stderr.encode()
-        else:
-            state, out, err = f"{DONE} {ran.status}", clean(ran.stdout.encode()), clean(ran.stderr.encode())
+        state, out, err = answer(self._shell, ask.command)
         old, self._sent[ask.id] = self._sent.get(ask.id), (state, out, err)
         mode, text = FULL, out
         if old == (state, out, err):
             mode, text, err = SAME, b"", b""
         elif old is not None and state.startswith(DONE) and (kept := kept_bytes(old[1], out)) > 16:
             mode, text = KEEP + str(kept), out[kept:]
-        head = f"\x1d{ask.id} {state} 12 {mode}\n".encode()
-        return head + text + (b"\x1c" + err if err else b"")
+        return section(ask.id, state, mode, text, err)
+
+
+def answer(shell: Shell, command: str) -> tuple[str, bytes, bytes]:
+    """(outcome and exit status, stdout, stderr) of one probe's command, as they stand in a frame."""
+    ran = shell.run(command)
+    if ran.hangs:
+        return f"{HUNG} -1", b"", b"process 4711 does not end"
+    if ran.status == 127:
+        return f"{MISSING} 127", b"", ran.stderr.encode()
+    return f"{DONE} {ran.status}", clean(ran.stdout.encode()), clean(ran.stderr.encode())
+
+
+def section(id_: str, state: str, mode: str, text: bytes, err: bytes) -> bytes:
+    """One probe's part of a frame's body."""
+    return f"\x1d{id_} {state} 12 {mode}\n".encode() + text + (b"\x1c" + err if err else b"")
+
+
+def one_round(shell: Shell, script: str) -> bytes | None:
+    """The frame that the sh form of the host loop prints for one round, or None when this script is something else."""
+    head, ids, rest = script.partition("\nIDS=")
+    last = rest.rstrip("\n").rsplit("\n", 1)[-1].split()
+    if not ids or last[:1] != ["run_round"]:
+        return None
+    told = dict(word.split("=", 1) for word in shlex.split(head) if "=" in word)
+    sections = []
+    for word in last[3:]:
+        id_ = word.partition(":")[0]
+        if f"C{id_}" not in told:
+            continue
+        if (detect := told.get(f"D{id_}", "")) and not shell.has_tool(detect):
+            sections.append(section(id_, "n -1", FULL, b"", b""))
+        else:
+            state, out, err = answer(shell, told[f"C{id_}"])
+            sections.append(section(id_, state, FULL, out, err))
+    return frame(last[1], int(last[2]), b"%.3f 0" % shell.host_clock() + b"".join(sections))
 
 
 @lru_cache(maxsize=8)

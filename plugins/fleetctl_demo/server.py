@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncssh
 
-from fleetctl_demo.loop import SimulatedLoop
+from fleetctl_demo.loop import SimulatedLoop, one_round
 from fleetctl_demo.machine import Machine
 from fleetctl_demo.shell import Shell
 
@@ -82,7 +82,13 @@ class _Session(asyncssh.SSHServerSession[bytes]):
             self._loop.close()
             self._exit(0)
         elif self._command.endswith("/bin/sh -s"):
-            self._answer(self._stdin.decode("utf-8", "replace"))
+            script = self._stdin.decode("utf-8", "replace")
+            framed = one_round(self._shell, script)
+            if framed is None or self._chan is None:
+                self._answer(script)
+            else:
+                self._chan.write(framed)
+                self._exit(0)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fleetctl_demo.machine import Machine
+from fleetctl_demo.machine import Card, Machine
 from fleetctl_demo.system import kernel_text, quick_text, slow_text
 from fleetctl_demo.tools import npu_smi, nvidia_smi, rocm_smi
 
@@ -34,7 +35,7 @@ class Shell:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         plugin = machine.card.plugin if machine.card else ""
-        self._tool, self._run_tool = _TOOLS.get(plugin, ("", None))
+        self._tool, self._run_tool = _TOOLS.get(plugin, ("", _no_tool))
 
     def now(self) -> float:
         return time.time()
@@ -55,7 +56,6 @@ class Shell:
         ):
             if "hang" in faults:
                 return Ran(0, hangs=True)
-            assert self._run_tool is not None
             return Ran(*self._run_tool(found[1].strip(), self.machine.cards_at(self.now())))
         if "/proc/loadavg" in command:
             return Ran(0, quick_text(self.machine, self.now()))
@@ -101,3 +101,7 @@ class Shell:
                 load = self.machine.load(self.now()) * self.machine.cores
                 return Ran(0, f" up 41 days,  3:12,  0 users,  load average: {load:.2f}, {load:.2f}, {load:.2f}\n")
         return Ran(127, "", f"sh: 1: {words[0]}: not found\n")
+
+
+def _no_tool(arguments: str, cards: Sequence[Card]) -> tuple[int, str, str]:
+    return 127, "", "not found\n"
