@@ -22,13 +22,13 @@ class CardType:
 
 
 # Names, memory and caps as the tools of real machines print them (chip catalogue and recordings).
-H100 = CardType("nvidia", "NVIDIA H100 80GB HBM3", "H100 SXM5", 81559, 700, 70, 1980)
+H100 = CardType("nvidia", "NVIDIA H100 80GB HBM3", "H100 SXM5 80GB", 81559, 700, 70, 1980)
 A100 = CardType("nvidia", "NVIDIA A100-SXM4-80GB", "A100 SXM4 80GB", 81920, 400, 55, 1410)
 L40S = CardType("nvidia", "NVIDIA L40S", "L40S", 46068, 350, 35, 2520)
 RTX4090 = CardType("nvidia", "NVIDIA GeForce RTX 4090", "RTX 4090", 24564, 450, 20, 3105)
 B910B3 = CardType("ascend", "910B3", "Ascend 910B3", 65536, 400, 95, 1800)
-B910A = CardType("ascend", "910A", "Ascend 910A", 32768, 310, 65, 1000)
-MI300X = CardType("amd", "AMD Instinct MI300X", "MI300X", 196288, 750, 130, 2100)
+L4 = CardType("nvidia", "NVIDIA L4", "L4", 23034, 72, 13, 2040)
+MI300X = CardType("amd", "AMD Instinct MI300X", "Instinct MI300X", 196288, 750, 130, 2100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,11 @@ SMALL = Fleet(
         SitePlan("c353", "四号智算中心", "District D", "Huzhou", "city", "East"),
     ),
     (
-        Part("c26", "c26-", 2, RTX4090, cards=8, model="R5300 G5", pool="infer", rack_budget_w=16_000),
-        Part("c132", "c132-", 5, B910A, cards=8, model="Atlas 800 9010", rack_budget_w=24_000),
-        Part("c175", "c175-", 7, A100, cards=8, model="DGX A100", rack_budget_w=28_000),
-        Part("c353", "c353-", 14, B910B3, cards=8, model="Atlas 800T A2", rack_budget_w=26_000),
+        Part("c26", "c26-", 2, RTX4090, model="R5300 G5", pool="infer", rack_budget_w=16_000),
+        Part("c132", "c132-", 10, RTX4090, model="R5300 G5", pool="infer", rack_budget_w=16_000),
+        Part("c175", "c175-", 7, A100, model="DGX A100", rack_budget_w=28_000),
+        Part("c353", "c353-", 14, B910B3, model="Atlas 800T A2", rack_budget_w=26_000),
+        Part("c353", "c353-l4-", 1, L4, cards=2, model="R4900 G5", pool="infer", rack_budget_w=8_000),
     ),
 )
 PROVINCES = Fleet(

@@ -1,0 +1,110 @@
+"""Simulated hosts agree with themselves: the same seed and moment give the same host, and their tools' text is read back."""
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetctl_demo.fleets import A100, B910B3, CITY, FLEETS, H100, L4, MI300X, RTX4090, SMALL, names, resized
+from fleetctl_demo.folder import machines
+from fleetctl_demo.machine import FAULTS, Machine
+from fleetctl_demo.shell import Shell
+from fleetctl_demo.tools import npu_smi, nvidia_smi, rocm_smi
+
+NOW = 1_800_000_000.0
+
+
+def machine(card: object = H100, *faults: str) -> Machine:
+    return Machine("lg-01", 1, card, 8, "r1", frozenset(faults))  # type: ignore[arg-type]
+
+
+@given(st.floats(1.7e9, 1.9e9), st.integers(0, 1000))
+def test_every_moment_is_believable_and_repeatable(now: float, seed: int) -> None:
+    host = Machine("lg-01", seed, H100, 8, "r1")
+    cards = host.cards_at(now)
+    assert cards == Machine("lg-01", seed, H100, 8, "r1").cards_at(now)
+    for card in cards:
+        assert 0 <= card.util_pct <= 100
+        assert H100.idle_w * 0.9 <= card.power_w <= H100.cap_w
+        assert 20 <= card.temp_c <= 105
+        assert 0 < card.mem_used_mib <= H100.mem_mib
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_a_lasting_fault_is_on(fault: str) -> None:
+    assert fault in machine(H100, fault).fault(NOW)
+
+
+def test_neighbours_share_their_job() -> None:
+    hosts = machines(CITY, 1, {})
+    assert hosts[0].load(NOW) == hosts[1].load(NOW)
+    assert len({round(host.load(NOW), 3) for host in hosts}) > 3
+
+
+@pytest.mark.parametrize("fleet", sorted(FLEETS))
+@given(hosts=st.integers(1, 300))
+def test_a_fleet_can_have_any_size(fleet: str, hosts: int) -> None:
+    smaller = resized(FLEETS[fleet], hosts)
+    assert smaller.size == hosts
+    every = [name for part in smaller.parts for name in names(part)]
+    assert len(set(every)) == hosts
+
+
+def test_the_four_small_centres_have_their_capacity() -> None:
+    dense_fp16 = {RTX4090: 165, A100: 312, B910B3: 313, L4: 121}  # TFLOPS, chip catalogue
+    found: dict[str, float] = {}
+    for part in SMALL.parts:
+        assert part.card is not None
+        found[part.site] = found.get(part.site, 0) + part.count * part.cards * dense_fp16[part.card] / 1000
+    assert {site: round(value, 1) for site, value in found.items()} == {
+        "c26": 2.6,
+        "c132": 13.2,
+        "c175": 17.5,
+        "c353": 35.3,
+    }
+    assert round(sum(found.values()), 1) == 68.6
+
+
+def test_nvidia_smi_prints_what_was_asked() -> None:
+    cards = machine().cards_at(NOW)
+    status, text, _ = nvidia_smi.run(
+        "--query-gpu=index,name,power.draw,memory.used --format=csv,noheader,nounits", cards
+    )
+    rows = list(csv.reader(io.StringIO(text), skipinitialspace=True))
+    assert status == 0
+    assert [row[0] for row in rows] == [str(i) for i in range(8)]
+    assert float(rows[0][2]) == cards[0].power_w
+    assert "MiB" in nvidia_smi.run("--query-gpu=memory.used --format=csv", cards)[1]
+
+
+def test_nvidia_smi_refuses_an_unknown_field_as_the_real_one() -> None:
+    status, text, _ = nvidia_smi.run("--query-gpu=index,nope --format=csv", machine().cards_at(NOW))
+    assert status != 0
+    assert text.startswith('Field "nope" is not a valid field to query')
+
+
+def test_a_lost_card_leaves_a_hole_and_a_line() -> None:
+    text = nvidia_smi.run("--query-gpu=index --format=csv,noheader", machine(H100, "lost").cards_at(NOW))[1]
+    assert text.startswith("Unable to determine the device handle")
+    assert len(text.splitlines()) == 8
+    assert len(npu_smi.run("info", machine(B910B3, "lost").cards_at(NOW))[1].splitlines()) < len(
+        npu_smi.run("info", machine(B910B3).cards_at(NOW))[1].splitlines()
+    )
+
+
+def test_rocm_smi_is_json() -> None:
+    told = json.loads(rocm_smi.run("-a --json", machine(MI300X).cards_at(NOW))[1])
+    assert len([key for key in told if key.startswith("card")]) == 8
+
+
+def test_shell_knows_its_own_tool_only() -> None:
+    shell = Shell(machine(B910B3))
+    assert shell.has_tool("command -v npu-smi")
+    assert not shell.has_tool("command -v nvidia-smi")
+    assert shell.run("nvidia-smi -L").status == 127
+    assert shell.run("/usr/local/bin/npu-smi info 2>&1 | head").stdout.startswith("+---")
+    assert shell.run("hostname").stdout == "lg-01\n"
+    assert Shell(machine(H100, "hang")).run("nvidia-smi -L").hangs
