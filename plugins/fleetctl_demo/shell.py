@@ -52,7 +52,9 @@ class Shell:
         """Run one command line or a probe's script."""
         faults = self.machine.fault(self.now())
         if self._tool and (
-            found := re.search(rf"(?<![\w/.-])(?:\S*/)?{re.escape(self._tool)}((?:\s+(?!\d?[<>])[^\s|;&<>]+)*)", command)
+            found := re.search(
+                rf"(?<![\w/.-])(?:\S*/)?{re.escape(self._tool)}((?:\s+(?!\d?[<>])[^\s|;&<>]+)*)", command
+            )
         ):
             if "hang" in faults:
                 return Ran(0, hangs=True)

@@ -1,0 +1,50 @@
+"""`fleetctl poll`: one round now; or, where an engine polls already, how fresh its data is."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleetctl.cli import context
+from fleetctl.cli.options import OutputOption
+from fleetctl.cli.output import Format, print_table
+from fleetctl.errors import ConflictError
+from fleetctl.i18n import _
+
+app = typer.Typer()
+
+
+@app.command()
+def poll(
+    output: OutputOption = Format.TABLE,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print nothing when all went well")] = False,
+) -> None:
+    """Ask every host once and store what it says. Exit 1 when hosts did not answer, 0 where an engine polls already."""
+    from fleetctl.engine.lock import is_running
+    from fleetctl.engine.once import poll_once
+    from fleetctl.views.engine import load_engine_table
+
+    config = context.config()
+    failed = 0
+    if is_running(Path(config.store.path)):
+        print(_("an engine polls already; this is how fresh its data is"), file=sys.stderr)
+    else:
+        try:
+            failed = asyncio.run(poll_once(config, progress=None if quiet else _say))
+        except ConflictError:
+            print(_("an engine polls already; this is how fresh its data is"), file=sys.stderr)
+    if not quiet or failed:
+        with context.database() as db, db.read() as conn:
+            print_table(load_engine_table(conn, is_running(Path(config.store.path))), output)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _say(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        end = "\n" if done == total else ""
+        print(f"\r{done} / {total}", end=end, file=sys.stderr, flush=True)

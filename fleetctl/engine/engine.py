@@ -1,0 +1,182 @@
+"""The running process: wires collecting, judging and scheduling around one store, and stops in order.
+
+Everything that touches the store runs on one writer thread, so the loop that talks to hosts never waits for a disk.
+Killed at any moment, the next start goes on from what was committed: every stage reads its state from the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fleetctl import __version__
+from fleetctl.clock import Clock, SystemClock
+from fleetctl.collector import Collector
+from fleetctl.config.schema import Config
+from fleetctl.engine.judge import Judge
+from fleetctl.engine.lock import EngineLock
+from fleetctl.errors import StoreError
+from fleetctl.inventory import Inventory, build_inventory
+from fleetctl.model.report import HostReport
+from fleetctl.plugin import Plugin, load_plugins
+from fleetctl.scheduler.tick import tick
+from fleetctl.store.database import Database
+from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
+from fleetctl.store.rounds import recorder_of
+
+log = logging.getLogger("fleetctl.engine")
+
+TICK_S = 1.0  # how soon a wish saved by another process is looked at
+IDLE_TICK_S = 15.0  # how often deadlines and windows are looked at when nobody wrote
+HOUSEKEEPING_S = 30.0
+_RETRY_S = 10.0  # after the store refused a write (disk full, another writer)
+
+T = TypeVar("T")
+
+
+class Engine:
+    """One fleet's engine. Use `run`; it holds the lock while it runs."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+        self.config = config
+        self.inventory: Inventory = build_inventory(config)
+        self._clock = clock or SystemClock()
+        plugins, broken = load_plugins()
+        for one in broken:
+            log.warning("plugin %s is left out: %s", one.name, one.error)
+        self._plugins: Sequence[Plugin] = plugins
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._stop = asyncio.Event()
+        self._rounds = 0
+        self._trouble = ""
+
+    async def run(self, *, rounds: int | None = None, on_round: Callable[[int], None] | None = None) -> None:
+        """Poll and act until stopped, or for so many rounds.
+
+        Raises ConflictError when another engine holds this store, and the StoreErrors of opening it.
+        """
+        path = Path(self.config.store.path)
+        with EngineLock(path), Database.open(path, write=True) as db:
+            self._db = db
+            self._judge = Judge(
+                self.inventory.hosts, self.config.thresholds, [rule for p in self._plugins for rule in p.rules]
+            )
+            try:
+                await self._write(self._begin)
+                await self._serve(rounds, on_round)
+            finally:
+                with contextlib.suppress(StoreError):
+                    await self._write(self._end)
+                self._writer.shutdown()
+
+    def stop(self) -> None:
+        """End after what is being written now."""
+        self._stop.set()
+
+    # -- stages -----------------------------------------------------------------------------------------------------
+
+    async def _serve(self, rounds: int | None, on_round: Callable[[int], None] | None) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        collector = Collector(self.config, self.inventory, self._plugins, clock=self._clock)
+
+        async def take(slot: int, reports: list[HostReport]) -> None:
+            await self._keep(slot, reports)
+
+        async def finish(slot: int, stats: dict[str, Any]) -> None:
+            await self._guarded(self._note_round, slot, stats)
+            self._rounds += 1
+            if on_round is not None:
+                on_round(self._rounds)
+            if rounds is not None and self._rounds >= rounds:
+                self.stop()
+
+        tasks = [
+            asyncio.create_task(collector.run(take, finish), name="collector"),
+            asyncio.create_task(self._act(), name="scheduler"),
+            asyncio.create_task(self._keep_house(), name="housekeeping"),
+            asyncio.create_task(self._stop.wait(), name="stop"),
+        ]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await collector.close()
+        for task in done:
+            task.result()  # a stage that failed by itself ends the engine with its error
+
+    async def _keep(self, slot: int, reports: list[HostReport]) -> None:
+        """Save and judge one batch. A store that refuses does not stop the polling: it is said once and tried again."""
+        await self._guarded(self._save, slot, reports)
+
+    async def _act(self) -> None:
+        seen, acted_at = -1, 0.0
+        while True:
+            version = await self._write(self._db.data_version)
+            now = self._clock.monotonic()
+            if version != seen or now - acted_at >= IDLE_TICK_S:
+                seen, acted_at = version, now
+                await self._guarded(self._tick)
+            await self._clock.sleep(TICK_S)
+
+    async def _keep_house(self) -> None:
+        from fleetctl.store.housekeeping import Housekeeper
+
+        keeper = Housekeeper(self._db, self.config.store)
+        while True:
+            await self._clock.sleep(HOUSEKEEPING_S)
+            await self._guarded(lambda: keeper.step(self._clock.now()))
+
+    # -- on the writer thread ------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        with self._db.write() as conn:
+            save_engine_start(conn, os.getpid(), platform.node(), __version__, self._clock.now())
+        recorder_of(self._db).register([metric for plugin in self._plugins for metric in plugin.metrics])
+        with self._db.read() as conn:
+            self._judge.load(conn)
+
+    def _save(self, slot: int, reports: list[HostReport]) -> None:
+        recorder_of(self._db).save(slot, reports)
+        self._judge.save(self._db, slot, reports)
+
+    def _note_round(self, slot: int, stats: dict[str, Any]) -> None:
+        with self._db.write() as conn:
+            save_engine_beat(conn, self._clock.now(), slot=slot, note=stats)
+
+    def _tick(self) -> None:
+        result = tick(self._db, self.inventory, self._clock.now(), config=self.config)
+        if result.did_anything:
+            log.info("acted: %s", result)
+
+    def _end(self) -> None:
+        with self._db.write() as conn:
+            save_engine_stop(conn, self._clock.now())
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    async def _write(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, function, *arguments)
+
+    async def _guarded(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Run on the writer thread; a StoreError is logged once and the stage goes on."""
+        try:
+            await self._write(function, *arguments)
+        except StoreError as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                log.error("%s; %s", error, error.hint)
+            await self._clock.sleep(_RETRY_S)
+        else:
+            if self._trouble:
+                log.info("the store takes writes again")
+                self._trouble = ""
