@@ -1,0 +1,286 @@
+"""A picture of all cards: one cell a card, eight cards a host, hosts of a rack side by side.
+
+Only cells whose level changed are sent: 100,000 cards cost what the visible ones cost. A level shows by its colour and,
+from "warm" on, by a sign; without colour by a ramp of signs. An unknown value is a question mark, never cold.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.strip import Strip
+
+from fleetctl.i18n import _
+from fleetctl.tui.look import clean, fit
+from fleetctl.tui.widgets.drawn import Drawn, Run
+
+UNKNOWN = 8  # level of a card that says nothing; 0..7 are cold..hot
+LABEL = 14  # cells of a rack's name at the left
+
+
+@dataclass(frozen=True, slots=True)
+class CardGrid:
+    """Values of all cards of a fleet for one metric.
+
+    hosts: (name, group) in the order they are drawn; starts: index of a host's first card in `values`, one more
+    entry than hosts; values: one per card, None unknown; bounds: seven rising values between the eight levels;
+    at: epoch seconds of the newest value, None when there is none.
+    """
+
+    metric: str
+    unit: str
+    hosts: Sequence[tuple[str, str]]
+    starts: Sequence[int]
+    values: Sequence[float | None]
+    bounds: tuple[float, ...]
+    at: float | None = None
+
+    def level(self, card: int) -> int:
+        value = self.values[card]
+        return UNKNOWN if value is None else bisect_right(self.bounds, value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One line of the picture: its label and where each host's cards stand. spans: (x, first card, cards, host)."""
+
+    label: str
+    spans: tuple[tuple[int, int, int, int], ...]
+
+
+class HeatMap(Drawn, can_focus=True):
+    """The cards of a CardGrid, by rack. The cursor stands on a card; Enter opens its host."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "line(-1)", "up", show=False),
+        Binding("down,j", "line(1)", "down", show=False),
+        Binding("left,h", "card(-1)", "left", show=False),
+        Binding("right,l", "card(1)", "right", show=False),
+        Binding("pageup", "line(-20)", "page up", show=False),
+        Binding("pagedown", "line(20)", "page down", show=False),
+        Binding("home,g", "edge(0)", "first", show=False),
+        Binding("end,G", "edge(1)", "last", show=False),
+        Binding("enter", "choose", "open"),
+    ]
+
+    class Chosen(Message):
+        """Enter on a card."""
+
+        def __init__(self, host: str, card: int) -> None:
+            super().__init__()
+            self.host, self.card = host, card
+
+    class Moved(Message):
+        """The cursor stands on another card, or values changed."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.grid: CardGrid | None = None
+        self._lines: list[_Line] = []
+        self._shape: tuple[Any, ...] = ()
+        self._drawn: dict[int, bytes] = {}  # screen line -> levels, as last drawn
+        self._card = 0
+
+    def show(self, grid: CardGrid) -> None:
+        """Take new values. Cards stay where they are unless hosts or their card counts changed."""
+        here = self.here
+        self.grid = grid
+        shape = (self.size.width, tuple(grid.starts), tuple(grid.hosts))
+        if shape != self._shape:
+            self._shape = shape
+            self._lay(grid)
+            if here is not None:
+                self._card = self._find(*here)
+            self.refresh()
+        else:
+            self._send_changes(grid)
+        self.post_message(self.Moved())
+
+    @property
+    def here(self) -> tuple[str, int] | None:
+        """(host, number of its card from 0) under the cursor."""
+        if self.grid is None or not self.grid.values:
+            return None
+        host = bisect_right(self.grid.starts, self._card) - 1
+        return self.grid.hosts[host][0], self._card - self.grid.starts[host]
+
+    @property
+    def value(self) -> float | None:
+        return self.grid.values[self._card] if self.grid is not None and self.grid.values else None
+
+    def _find(self, host: str, card: int) -> int:
+        assert self.grid is not None
+        for number, (name, _group) in enumerate(self.grid.hosts):
+            if name == host:
+                start, end = self.grid.starts[number], self.grid.starts[number + 1]
+                return min(start + card, max(start, end - 1))
+        return 0
+
+    def _lay(self, grid: CardGrid) -> None:
+        """Put hosts on lines: a rack begins a new line, a host is never broken unless it is wider than the screen."""
+        room = max(8, self.size.width - LABEL - 1)
+        lines: list[_Line] = []
+        spans: list[tuple[int, int, int, int]] = []
+        x, label, last = 0, "", None
+        for number, (_name, group) in enumerate(grid.hosts):
+            start, end = grid.starts[number], grid.starts[number + 1]
+            if end == start:
+                continue
+            if group != last or x + (end - start) > room:
+                if spans:
+                    lines.append(_Line(label, tuple(spans)))
+                spans, x = [], 0
+                label = group if group != last else ""
+                last = group
+            while end - start > room:
+                lines.append(_Line(label, ((0, start, room, number),)))
+                start, label = start + room, ""
+            spans.append((x, start, end - start, number))
+            x += end - start + 1
+        if spans:
+            lines.append(_Line(label, tuple(spans)))
+        self._lines = lines
+        self._card = min(self._card, max(0, len(grid.values) - 1))
+        self._drawn.clear()
+        self.virtual_size = Size(self.size.width, len(lines))
+
+    def on_resize(self) -> None:
+        self._shape = ()
+        if self.grid is not None:
+            self.show(self.grid)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._drawn.clear()
+
+    def _levels(self, line: _Line) -> bytes:
+        grid = self.grid
+        assert grid is not None
+        values, bounds = grid.values, grid.bounds
+        return bytes(
+            UNKNOWN if (v := values[i]) is None else bisect_right(bounds, v)
+            for _x, start, cards, _host in line.spans
+            for i in range(start, start + cards)
+        )
+
+    def _send_changes(self, grid: CardGrid) -> None:
+        top = self.scroll_offset.y
+        for y, old in list(self._drawn.items()):
+            line = self._lines[top + y]
+            new = self._levels(line)
+            if new == old:
+                continue
+            at = 0
+            regions = []
+            for x, _start, cards, _host in line.spans:
+                for i in range(cards):
+                    if new[at + i] != old[at + i]:
+                        regions.append(Region(LABEL + x + i, y, 1, 1))
+                at += cards
+            self.refresh(*regions)
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        number = self.scroll_offset.y + y
+        if self.grid is None or number >= len(self._lines):
+            self._drawn.pop(y, None)
+            if y == 0 and not self._lines:
+                text = _("reading the store ...") if self.grid is None else _("no card has said anything yet")
+                return self.strip([("  " + text, "muted")], width=width)
+            return Strip.blank(width, self.rich_style)
+        line = self._lines[number]
+        levels = self._levels(line)
+        self._drawn[y] = levels
+        mono = self.app.no_color
+        signs = self.glyphs.heat if mono else "      !" + self.glyphs.crit
+        segments = [Segment(fit(clean(line.label), LABEL - 1) + " ", self.tone("muted"))]
+        at = end = 0
+        for x, start, cards, _host in line.spans:
+            if x > end:
+                segments.append(Segment(" " * (x - end), self.tone("plain")))
+            end = x + cards
+            i = 0
+            while i < cards:
+                level, first = levels[at + i], i
+                if self._card == start + i and self.has_focus:
+                    i += 1
+                    tone = self.tone(f"heat{level}" if level != UNKNOWN else "blind", "cursor")
+                else:
+                    while i < cards and levels[at + i] == level and not (self._card == start + i and self.has_focus):
+                        i += 1
+                    tone = self.tone(f"heat{level}" if level != UNKNOWN else "blind")
+                sign = "?" if level == UNKNOWN else signs[level]
+                segments.append(Segment(sign * (i - first), tone))
+            at += cards
+        return Strip(segments).adjust_cell_length(width, self.rich_style)
+
+    def legend(self) -> list[Run]:
+        """The scale in words: sign, colour and bound of every level, and of unknown."""
+        if self.grid is None:
+            return []
+        signs = self.glyphs.heat if self.app.no_color else "      !" + self.glyphs.crit
+        runs: list[Run] = []
+        for level in range(8):
+            bound = f"<{self.grid.bounds[level]:g}" if level < 7 else f">={self.grid.bounds[6]:g}"
+            runs += [(f" {signs[level]} ", f"heat{level}"), (f" {bound}  ", "muted")]
+        return [*runs, (f"? {_('unknown')}", "blind")]
+
+    # Keys
+
+    def _line_of(self, card: int) -> tuple[int, tuple[int, int, int, int]]:
+        for number, line in enumerate(self._lines):
+            for span in line.spans:
+                if span[1] <= card < span[1] + span[2]:
+                    return number, span
+        return 0, (0, 0, 0, 0)
+
+    def _go(self, card: int) -> None:
+        if self.grid is None or not self.grid.values:
+            return
+        before = self._card
+        self._card = min(max(0, card), len(self.grid.values) - 1)
+        top, room = self.scroll_offset.y, max(1, self.size.height)
+        line, _span = self._line_of(self._card)
+        if line < top:
+            self.scroll_to(y=line, animate=False)
+        elif line >= top + room:
+            self.scroll_to(y=line - room + 1, animate=False)
+        else:
+            for changed in (before, self._card):
+                number, span = self._line_of(changed)
+                self.refresh(Region(LABEL + span[0] + changed - span[1], number - top, 1, 1))
+        self.post_message(self.Moved())
+
+    def action_card(self, by: int) -> None:
+        self._go(self._card + by)
+
+    def action_line(self, by: int) -> None:
+        if not self._lines:
+            return
+        number, span = self._line_of(self._card)
+        x = span[0] + self._card - span[1]
+        target = self._lines[min(max(0, number + by), len(self._lines) - 1)]
+        nearest = min(target.spans, key=lambda s: 0 if s[0] <= x < s[0] + s[2] else min(abs(s[0] - x), abs(s[0] + s[2] - x)))
+        self._go(nearest[1] + min(max(0, x - nearest[0]), nearest[2] - 1))
+
+    def action_edge(self, end: int) -> None:
+        self._go(len(self.grid.values) - 1 if end and self.grid is not None else 0)
+
+    def action_choose(self) -> None:
+        if self.here is not None:
+            self.post_message(self.Chosen(*self.here))
+
+    def on_click(self, event: events.Click) -> None:
+        number = self.scroll_offset.y + event.y
+        if number < len(self._lines):
+            for x, start, cards, _host in self._lines[number].spans:
+                if x <= event.x - LABEL < x + cards:
+                    self._go(start + event.x - LABEL - x)
