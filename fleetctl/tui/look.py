@@ -130,13 +130,26 @@ LEVELS: dict[str, Level] = {
     "disk_used_pct": Level(85.0, 95.0),
     "disk_pct": Level(85.0, 95.0),
 }
-METERS = frozenset({"util_pct", "mem_pct", "cpu_pct", "mem_util_pct", "mem", "host_mem_pct"})
+# Counts of something unwanted: zero steps back, anything else stands out.
+COUNTS = {
+    "crit": "crit",
+    "warn": "warn",
+    "silent": "blind",
+    "out": "info",
+    "findings_open": "warn",
+    "allocated": "plain",
+}
+METERS = frozenset({"util_pct", "mem_pct"})
 
 
 def level_tone(name: str, value: Any) -> str:
     """Tone of a figure by its column's name; plain when nothing is known about it."""
+    if not isinstance(value, (int, float)):
+        return "plain"
+    if name in COUNTS:
+        return COUNTS[name] if value else "muted"
     level = LEVELS.get(name)
-    if level is None or not isinstance(value, (int, float)):
+    if level is None:
         return "plain"
     return "crit" if value >= level.crit else "warn" if value >= level.warn else "plain"
 
@@ -164,35 +177,12 @@ def fit(text: str, width: int, right: bool = False) -> str:
     return "".join(kept) + "~" + " " * (width - 1 - used)
 
 
-def meter(value: float | None, width: int, glyphs: Symbols) -> str:
-    """A horizontal bar of `width` cells for 0 to 100; two steps a cell."""
+def meter(value: float | None, width: int, glyphs: Symbols) -> tuple[str, str]:
+    """A horizontal bar for 0 to 100, two steps a cell: (filled, rest), together `width` cells."""
     if value is None:
-        return " " * width
+        return "", " " * width
     halves = round(max(0.0, min(100.0, value)) / 100.0 * width * 2)
     full, half = divmod(halves, 2)
-    solid, partial, empty = ("⣿", "⡇", "⠤") if glyphs is BRAILLE else ("#", "-", ".")
-    return (solid * full + (partial if half else "") + empty * width)[:width]
-
-
-def age_text(seconds: float | None) -> str:
-    """An age for people: `12s`, `4m`, `3h12`, `5d`; a dash when unknown; never below zero."""
-    if seconds is None:
-        return "-"
-    s = max(0, int(seconds))
-    if s < 60:
-        return f"{s}s"
-    if s < 3600:
-        return f"{s // 60}m{s % 60:02d}" if s < 600 else f"{s // 60}m"
-    if s < 86400:
-        return f"{s // 3600}h{s % 3600 // 60:02d}"
-    return f"{s // 86400}d{s % 86400 // 3600:02d}h" if s < 10 * 86400 else f"{s // 86400}d"
-
-
-def power_text(watts: float | None) -> str:
-    """Watts in three to four digits: `640 W`, `8.4 kW`, `12.6 MW`; a dash when unknown."""
-    if watts is None:
-        return "-"
-    for unit, size in (("MW", 1e6), ("kW", 1e3)):
-        if watts >= size:
-            return f"{watts / size:.3g} {unit}" if watts < 1000 * size else f"{watts / size:.0f} {unit}"
-    return f"{watts:.0f} W"
+    solid, partial, empty = ("⠶", "⠆", "⠒") if glyphs is BRAILLE else ("#", "-", ".")
+    filled = solid * full + partial * half
+    return filled, empty * (width - len(filled))

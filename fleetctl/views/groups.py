@@ -59,7 +59,9 @@ def group_nodes(rows: Iterable[NodeRow], by: str, fold: Callable[[Iterable[str]]
     for row in rows:
         for key in keys_of(row, by):
             found[key].append(row)
-    return [sum_nodes(key, fold([r.name for r in rs]) if fold and by == "state" else key, rs) for key, rs in found.items()]
+    return [
+        sum_nodes(key, fold([r.name for r in rs]) if fold and by == "state" else key, rs) for key, rs in found.items()
+    ]
 
 
 def sum_nodes(key: str, label: str, rows: Sequence[NodeRow]) -> GroupRow:
@@ -127,7 +129,9 @@ COLUMNS: tuple[Column[GroupRow], ...] = (
     Column("warn", "warn", lambda r: r.warn, show_count, 5, right=True, doc="nodes with a warning"),
     Column("silent", "silent", lambda r: r.silent, show_count, 6, right=True, doc="nodes without a fresh answer"),
     Column("out", "out", lambda r: r.out, show_count, 5, right=True, doc="nodes not in service"),
-    Column("allocated", "taken", lambda r: r.allocated, show_count, 6, right=True, doc="nodes on which leases hold cards"),
+    Column(
+        "allocated", "taken", lambda r: r.allocated, show_count, 6, right=True, doc="nodes on which leases hold cards"
+    ),
     Column("util_pct", "util", lambda r: r.util_pct, show_pct, 4, right=True, doc="mean utilisation of their cards, %"),
     Column("temp_c", "temp", lambda r: r.temp_c, show_temp, 4, right=True, doc="hottest card, C"),
     Column("power_w", "power", _power, show_watts, 7, right=True, doc="sum of what is metered, W"),

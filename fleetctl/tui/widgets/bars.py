@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.cells import cell_len
+from textual.geometry import Region
 from textual.strip import Strip
 
 from fleetctl.i18n import _
-from fleetctl.tui.look import age_text, clean
+from fleetctl.tui.look import clean
 from fleetctl.tui.widgets.drawn import Drawn, Run
+from fleetctl.views.units import show_age
 
 
 class RunLine(Drawn):
@@ -56,17 +58,19 @@ class TitleBar(RunLine):
         stale_s: float,
     ) -> None:
         """modes: (key, title, is here); data_age_s: None when there is none; engine: (text, tone)."""
-        wide = self.size.width >= 110
-        left: list[Run] = [(f" {clean(fleet)} ", "accent"), (" ", "plain")]
-        for key, title, here in modes:
-            left.append((f" {key} {title} " if wide or here else f" {key} ", "cursor" if here else "muted"))
         if data_age_s is None:
             age: Run = (f" {self.glyphs.blind} {_('no data yet')} ", "blind")
         elif data_age_s > stale_s:
-            age = (f" {self.glyphs.warn} {_('data')} {age_text(data_age_s)} {_('old')} ", "warn")
+            age = (f" {self.glyphs.warn} {_('data')} {show_age(0.0, data_age_s)} {_('old')} ", "warn")
         else:
-            age = (f" {_('data')} {age_text(data_age_s)} ", "ok")
-        self.show(left, [age, (f" {engine[0]} ", engine[1])])
+            age = (f" {_('data')} {show_age(0.0, data_age_s)} ", "ok")
+        right: list[Run] = [age, (f" {engine[0]} ", engine[1])]
+        used = sum(cell_len(text) for text, _tone in right) + cell_len(fleet) + 3
+        wide = used + sum(cell_len(title) + 4 for _key, title, _here in modes) <= self.size.width
+        left: list[Run] = [(f" {clean(fleet)} ", "accent"), (" ", "plain")]
+        for key, title, here in modes:
+            left.append((f" {key} {title} " if wide or here else f" {key} ", "cursor" if here else "muted"))
+        self.show(left, right)
 
 
 class KeyBar(RunLine):
@@ -82,3 +86,31 @@ class KeyBar(RunLine):
             runs += [(key, "accent"), (f" {what}  ", "muted")]
             used += size
         self.show(runs)
+
+
+class RunBlock(Drawn):
+    """A few lines of runs; only lines that differ are drawn again."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._lines: list[tuple[Run, ...]] = []
+
+    def show(self, lines: Sequence[Sequence[Run]]) -> None:
+        new = [tuple(line) for line in lines]
+        old, self._lines = self._lines, new
+        if len(old) != len(new):
+            self.styles.height = len(new)
+            self.refresh()
+            return
+        for y, (before, after) in enumerate(zip(old, new, strict=True)):
+            if before != after:
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    @property
+    def text(self) -> str:
+        return "\n".join("".join(text for text, _tone in line) for line in self._lines)
+
+    def render_line(self, y: int) -> Strip:
+        if y >= len(self._lines):
+            return Strip.blank(self.size.width, self.rich_style)
+        return self.strip(self._lines[y], width=self.size.width)

@@ -37,15 +37,16 @@ class Drawn(ScrollView):
         """The style of one tone, later ones laid over earlier ones. Made once per theme."""
         style = self._tones.get(names)
         if style is None:
-            style = Style.null()
+            style = self.rich_style
             for name in names:
                 if name != "plain":
                     style += self.get_component_rich_style(f"tone--{name}", partial=True)
             self._tones[names] = style
         return style
 
-    def strip(self, runs: Iterable[Run], *over: str, width: int | None = None) -> Strip:
-        """One line from runs of text. over: tones laid over the whole line (the cursor); width pads to the edge."""
+    def strip(self, runs: Iterable[Run], *over: str, width: int | None = None, fill: str = "plain") -> Strip:
+        """One line from runs of text. over: tones laid over the whole line (the cursor); width pads to the edge, in
+        the tone `fill`."""
         segments: list[Segment] = []
         text, last = "", None
         for piece, tone in runs:  # neighbours of one tone become one segment: fewer escape sequences
@@ -59,5 +60,5 @@ class Drawn(ScrollView):
             segments.append(Segment(text, self.tone(last or "plain", *over)))
         line = Strip(segments)
         if width is not None and line.cell_length != width:
-            line = line.adjust_cell_length(width, self.tone("plain", *over))
+            line = line.adjust_cell_length(width, self.tone(fill, *over))
         return line

@@ -17,14 +17,17 @@ from textual.message import Message
 from textual.strip import Strip
 
 from fleetctl.i18n import _
-from fleetctl.tui.look import METERS, age_text, clean, fit, level_tone, meter, state_text
+from fleetctl.tui.look import METERS, clean, fit, level_tone, meter, state_text
 from fleetctl.tui.widgets.arranged import Arranged, Order, arrange
 from fleetctl.tui.widgets.drawn import Drawn, Run
 from fleetctl.views.column import Column, Table
+from fleetctl.views.units import show_age
 
 GAP = 2  # cells between columns
 MARGIN = 2  # the mark before the first column
 METER_WIDTH = 6
+SAMPLE = 64  # rows looked at to judge a column's width
+WIDEST = 60  # cells a column may take by itself; the last one gets the rest
 
 
 class FleetTable(Drawn, can_focus=True):
@@ -87,6 +90,7 @@ class FleetTable(Drawn, can_focus=True):
         self._view = Arranged()
         self._cursor = 0
         self._first_column = 1
+        self.noun = ""
         self._layout_of: tuple[Any, ...] = ()
         self._laid: list[tuple[Column[Any], int, int]] = []  # column, x, width
         self._shown: dict[int, tuple[int, list[Run]]] = {}  # screen line -> (row, cells as they were last drawn)
@@ -100,7 +104,7 @@ class FleetTable(Drawn, can_focus=True):
         The cursor stays on its key; if the row has gone it stays on its line. Marks of rows that are gone are dropped.
         """
         here = self.key
-        self._table, self.now, self.loaded = table, now, True
+        self._table, self.noun, self.now, self.loaded = table, table.noun, now, True
         if tuple(table.columns) != self._columns and not self._columns:
             self._columns = tuple(table.columns)
         old = self._view
@@ -110,6 +114,8 @@ class FleetTable(Drawn, can_focus=True):
             self.marks &= set(known)
         self._settle(here)
         if len(old.rows) != len(self._view.rows) or old.key_width != self._view.key_width:
+            self._layout_of = ()
+            self._shown.clear()
             self._resize()
         self.redraw()
         self.post_message(self.Moved(self))
@@ -137,6 +143,10 @@ class FleetTable(Drawn, can_focus=True):
         """Time passed: ages grow. Only cells whose text changes are sent."""
         self.now = now
         self.redraw()
+
+    def relabel(self) -> None:
+        """The language changed: words are looked up again."""
+        self._forget()
 
     # What can be asked
 
@@ -280,29 +290,60 @@ class FleetTable(Drawn, can_focus=True):
         return len(self._lay()) >= 1 + len(self._columns) - self._first_column
 
     def _lay(self) -> list[tuple[Column[Any], int, int]]:
-        """(column, x, width) of the columns that fit; the first always, the last of them up to the edge."""
+        """(column, x, width) of the columns that fit; the first always, the last of them up to the edge.
+
+        Each first gets the width it declares; what is left goes, from the left, to columns whose text needs more.
+        """
         wanted = (self.size.width, self._first_column, self._view.key_width, self._columns)
         if wanted == self._layout_of:
             return self._laid
         self._layout_of = wanted
-        self._laid = []
-        x, room = MARGIN, self.size.width
-        shown = [*self._columns[:1], *self._columns[self._first_column :]]
-        for number, column in enumerate(shown):
-            width = max(column.width, cell_len(_(column.title)))
+        room = self.size.width - MARGIN
+        shown: list[tuple[Column[Any], int]] = []
+        for number, column in enumerate([*self._columns[:1], *self._columns[self._first_column :]]):
+            least = max(column.width, cell_len(_(column.title)) + 2 * (column.name == self.order.column))
             if number == 0:
-                width = min(max(self._view.key_width, cell_len(_(column.title)), 4), max(12, room // 3))
+                least = min(self._natural(column), max(12, room // 3))
             elif column.name in METERS:
-                width = max(width, METER_WIDTH + 5)
-            if number and x + min(width, 6) > room:
+                least = max(least, METER_WIDTH + 5)
+            if number and min(least, 6) > room:
                 break
-            width = min(width, room - x)
-            self._laid.append((column, x, width))
-            x += width + GAP
+            least = min(least, room)
+            shown.append((column, least))
+            room -= least + GAP
+        self._laid = []
+        x, room = MARGIN, max(0, room + GAP)
+        for column, least in shown:
+            more = min(room, max(0, self._natural(column) - least)) if not column.right else 0
+            room -= more
+            self._laid.append((column, x, least + more))
+            x += least + more + GAP
         if self._laid and not self._laid[-1][0].right:
-            column, x, width = self._laid[-1]
-            self._laid[-1] = (column, x, room - x)
+            column, x, _width = self._laid[-1]
+            self._laid[-1] = (column, x, self.size.width - x)
         return self._laid
+
+    def _natural(self, column: Column[Any]) -> int:
+        """Cells the texts of a column need, judged by a sample of its rows: widths that jump about help nobody."""
+        rows = self._view.rows
+        step = max(1, len(rows) // SAMPLE)
+        widest = max(column.width, cell_len(_(column.title)))
+        for row in rows[::step][:SAMPLE]:
+            value = column.value(row)
+            if value is None or column.role == "age":
+                continue
+            if column.role == "state":
+                text = self._word(str(value))[0]
+            else:
+                text = column.show(value) if column.show is not None else str(value)
+            widest = max(widest, cell_len(text))
+        return min(widest, WIDEST)
+
+    def _word(self, key: str) -> tuple[str, str]:
+        word = self._words.get(key)
+        if word is None:
+            word = self._words[key] = state_text(key, self.glyphs)
+        return word
 
     def _cell(self, column: Column[Any], row: Any, width: int) -> list[Run]:
         """One cell as runs of text and tone, exactly `width` cells wide."""
@@ -310,18 +351,16 @@ class FleetTable(Drawn, can_focus=True):
         if value is None or value == "":
             return [(fit("-", width, column.right), "muted")]
         if column.role == "state":
-            word = self._words.get(str(value))
-            if word is None:
-                word = self._words[str(value)] = state_text(str(value), self.glyphs)
+            word = self._word(str(value))
             return [(fit(word[0], width), word[1])]
         if column.role == "age":
-            old = self.now - float(value)
-            return [(fit(age_text(old), width, column.right), "muted")]
+            return [(fit(show_age(float(value), self.now), width, column.right), "muted")]
         text = clean(column.show(value) if column.show is not None else str(value))
         tone = level_tone(column.name, value)
         if column.name in METERS and isinstance(value, (int, float)) and width >= METER_WIDTH + 4:
-            bar = meter(float(value), METER_WIDTH, self.glyphs)
-            return [(bar, "accent" if tone == "plain" else tone), (fit(text, width - METER_WIDTH, True), tone)]
+            filled, rest = meter(float(value), METER_WIDTH, self.glyphs)
+            bar = "accent" if tone == "plain" else tone
+            return [(filled, bar), (rest, "track"), (fit(text, width - METER_WIDTH, True), tone)]
         return [(fit(text, width, column.right), tone)]
 
     def _cells(self, line: int) -> list[list[Run]]:
@@ -392,8 +431,10 @@ class FleetTable(Drawn, can_focus=True):
             title = _(column.title)
             if column.name == self.order.column:
                 arrow = "v" if self.order.reverse else "^"
-                runs.append((fit(f"{title} {arrow}" if len(title) + 2 <= cells else title, cells, column.right), "sorted"))
+                runs.append(
+                    (fit(f"{title} {arrow}" if len(title) + 2 <= cells else title, cells, column.right), "sorted")
+                )
             else:
                 runs.append((fit(title, cells, column.right), "head"))
             runs.append((" " * GAP, "head"))
-        return self.strip(runs, width=width).crop(0, width)
+        return self.strip(runs, width=width, fill="head")

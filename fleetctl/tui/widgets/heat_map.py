@@ -242,7 +242,8 @@ class HeatMap(Drawn, can_focus=True):
                     return number, span
         return 0, (0, 0, 0, 0)
 
-    def _go(self, card: int) -> None:
+    def go_to(self, card: int) -> None:
+        """Put the cursor on a card, by its place in the grid."""
         if self.grid is None or not self.grid.values:
             return
         before = self._card
@@ -260,7 +261,7 @@ class HeatMap(Drawn, can_focus=True):
         self.post_message(self.Moved())
 
     def action_card(self, by: int) -> None:
-        self._go(self._card + by)
+        self.go_to(self._card + by)
 
     def action_line(self, by: int) -> None:
         if not self._lines:
@@ -268,11 +269,13 @@ class HeatMap(Drawn, can_focus=True):
         number, span = self._line_of(self._card)
         x = span[0] + self._card - span[1]
         target = self._lines[min(max(0, number + by), len(self._lines) - 1)]
-        nearest = min(target.spans, key=lambda s: 0 if s[0] <= x < s[0] + s[2] else min(abs(s[0] - x), abs(s[0] + s[2] - x)))
-        self._go(nearest[1] + min(max(0, x - nearest[0]), nearest[2] - 1))
+        nearest = min(
+            target.spans, key=lambda s: 0 if s[0] <= x < s[0] + s[2] else min(abs(s[0] - x), abs(s[0] + s[2] - x))
+        )
+        self.go_to(nearest[1] + min(max(0, x - nearest[0]), nearest[2] - 1))
 
     def action_edge(self, end: int) -> None:
-        self._go(len(self.grid.values) - 1 if end and self.grid is not None else 0)
+        self.go_to(len(self.grid.values) - 1 if end and self.grid is not None else 0)
 
     def action_choose(self) -> None:
         if self.here is not None:
@@ -283,4 +286,4 @@ class HeatMap(Drawn, can_focus=True):
         if number < len(self._lines):
             for x, start, cards, _host in self._lines[number].spans:
                 if x <= event.x - LABEL < x + cards:
-                    self._go(start + event.x - LABEL - x)
+                    self.go_to(start + event.x - LABEL - x)

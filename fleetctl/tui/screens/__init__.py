@@ -1,0 +1,1 @@
+"""Screens: each puts widgets together, asks the source for one view, and answers messages."""

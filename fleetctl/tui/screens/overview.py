@@ -1,0 +1,181 @@
+"""The whole fleet at a glance, without a key: counts on the four axes, places, and the worst first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+
+from fleetctl.i18n import _
+from fleetctl.model.states import Admin, Health, Load, Reach
+from fleetctl.tui.look import fit, meter, state_text
+from fleetctl.tui.screens.data_screen import DataScreen
+from fleetctl.tui.source import FleetView
+from fleetctl.tui.widgets.bars import RunBlock, RunLine
+from fleetctl.tui.widgets.drawn import Run
+from fleetctl.tui.widgets.fleet_table import FleetTable
+from fleetctl.views import groups, nodes
+from fleetctl.views.column import Column, Table
+from fleetctl.views.groups import GroupRow, group_nodes, sum_nodes
+from fleetctl.views.nodes import NodeRow
+from fleetctl.views.units import show_age, show_count, show_watts
+
+WORST = 200  # rows kept for "worst first": more than anybody scrolls through, less than a fleet
+_AXES: tuple[tuple[str, str, Sequence[str]], ...] = (
+    ("reach", "reach", [r.value for r in (Reach.FRESH, Reach.STALE, Reach.HUNG, Reach.UNREACHABLE, Reach.UNKNOWN)]),
+    ("health", "health", [h.value for h in (Health.CRIT, Health.UNKNOWN, Health.WARN, Health.OK)]),
+    ("admin", "admin", [a.value for a in Admin]),
+    ("load", "load", [x.value for x in (Load.ALLOCATED, Load.MIXED, Load.IDLE, Load.UNKNOWN)]),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What the screen shows, worked out in the worker. counts: axis -> state -> nodes."""
+
+    fleet: GroupRow
+    counts: dict[str, Counter[str]]
+    places: Table[GroupRow]
+    worst: Table[NodeRow]
+    view: FleetView
+    at: float
+
+
+def worst_first(rows: Iterable[NodeRow]) -> list[NodeRow]:
+    """Nodes that deserve a look: not ok or silent, by health, then by reach, then by name. Nodes out of service for a
+    stated reason come after those nobody has touched yet."""
+    order = {Reach.UNREACHABLE: 0, Reach.HUNG: 1, Reach.UNKNOWN: 2, Reach.STALE: 3, Reach.FRESH: 4}
+    odd = [r for r in rows if r.health is not Health.OK or r.reach is not Reach.FRESH]
+    odd.sort(key=lambda r: (r.admin is not Admin.IN_SERVICE, r.health.rank, order[r.reach], r.name))
+    return odd[:WORST]
+
+
+def glance(view: FleetView, now: float) -> Glance:
+    """The overview from all nodes. Pure."""
+    rows = view.nodes.rows
+    counts = {axis: Counter(getattr(r, axis).value for r in rows) for axis, _title, _states in _AXES}
+    places = group_nodes(rows, "site")
+    if len({p for r in rows for p in r.pools}) > 0:
+        places += [
+            GroupRow(**{**_fields(g), "key": f"pool {g.key}", "label": f"  {_('pool')} {g.label}"})
+            for g in group_nodes((r for r in rows if r.pools), "pool")
+        ]
+    fleet = sum_nodes("fleet", "fleet", rows)
+    worst = Table("node", nodes.COLUMNS, worst_first(rows), lambda r: r.name)
+    return Glance(fleet, counts, groups.table(places), worst, view, now)
+
+
+def _fields(row: GroupRow) -> dict[str, object]:
+    return {name: getattr(row, name) for name in GroupRow.__slots__}
+
+
+def _columns(table: Sequence[Column[NodeRow]], names: str) -> list[Column[NodeRow]]:
+    by_name = {c.name: c for c in table}
+    return [by_name[n] for n in names.split() if n in by_name]
+
+
+class OverviewScreen(DataScreen):
+    MODE: ClassVar[str] = "overview"
+    AUTO_FOCUS = "#worst"
+
+    def body(self) -> ComposeResult:
+        yield RunBlock(id="glance")
+        with Container(id="overview"):
+            with Vertical(id="places-box"):
+                yield RunLine(id="places-title", classes="heading")
+                yield FleetTable(
+                    [c for c in groups.COLUMNS if not c.wide], id="places", empty="no site declared in fleet.toml"
+                )
+            with Vertical(id="worst-box"):
+                yield RunLine(id="worst-title", classes="heading")
+                yield FleetTable(
+                    _columns(nodes.COLUMNS, "name health reach admin load site rack age_at note"),
+                    id="worst",
+                    empty="nothing is wrong that fleetctl knows of",
+                )
+
+    def load(self) -> Glance:
+        return glance(self.source.overview(), self.source.now())
+
+    def show(self, data: Glance) -> None:
+        self.query_one("#glance", RunBlock).show(self._glance(data))
+        self.query_one("#places", FleetTable).show(data.places, now=data.at)
+        worst = self.query_one("#worst", FleetTable)
+        narrow = self.size.width < 132
+        names = (
+            "name health reach admin age_at note" if narrow else "name health reach admin load site rack age_at note"
+        )
+        wanted = _columns(nodes.COLUMNS, names)
+        if list(worst.columns) != wanted:
+            worst.set_columns(wanted)
+        worst.show(data.worst, now=data.at)
+        self._head("#places-title", _("Sites and pools"), len(data.places.rows))
+        self._head("#worst-title", _("Worst first"), len(data.worst.rows), WORST)
+        places = self.query_one("#places-box")
+        places.styles.height = min(len(data.places.rows) + 2, max(4, (self.size.height - 9) // 2))
+
+    def _head(self, where: str, title: str, count: int, limit: int | None = None) -> None:
+        more = "+" if limit is not None and count >= limit else ""
+        bar = self.query_one(where, RunLine)
+        bar.show([(f" {title} ", "strong"), (f"{count}{more} ", "muted")])
+
+    def _glance(self, data: Glance) -> list[list[Run]]:
+        fleet, total = data.fleet, max(1, data.fleet.nodes)
+        glyphs = self.query_one("#worst", FleetTable).glyphs
+        cards = "-" if fleet.found is None else show_count(fleet.found)
+        if fleet.cards is not None and fleet.cards != fleet.found:
+            cards += f" / {show_count(fleet.cards)}"
+        power = "-" if fleet.power_w is None else show_watts(fleet.power_w)
+        if fleet.power_w is not None and fleet.power_of < fleet.nodes:
+            power = ">=" + power
+        util = "-" if fleet.util_pct is None else f"{fleet.util_pct:.0f}%"
+        filled, rest = meter(fleet.util_pct, 10, glyphs)
+        figures: list[Run] = [
+            (f"  {show_count(fleet.nodes)}", "strong"), (f" {_('nodes')}   ", "muted"),
+            (cards, "strong"), (f" {_('cards')}   ", "muted"),
+            (power, "strong"), (f" {_('power')}   ", "muted"),
+            (filled, "accent"), (f"{rest} ", "track"), (util, "strong"), (f" {_('utilisation')}   ", "muted"),
+        ]  # fmt: skip
+        view = data.view
+        if view.waiting is not None:
+            figures += [
+                (show_count(view.waiting), "strong" if not view.waiting else "warn"),
+                (f" {_('waiting')}   ", "muted"),
+            ]
+        if view.leased is not None:
+            figures += [(show_count(view.leased), "strong"), (f" {_('leases')}", "muted")]
+        lines: list[list[Run]] = [[], figures, []]
+        for axis, title, states in _AXES:
+            line: list[Run] = [("  ", "plain"), (fit(_(title), 8), "muted")]
+            for state in states:
+                count = data.counts[axis].get(state, 0)
+                if not count and (axis == "admin" or state == "unknown"):
+                    continue
+                word, tone = state_text(state, glyphs)
+                share = f" {100 * count / total:.1f}%" if axis in ("reach", "health") and self.size.width >= 110 else ""
+                line += [(f" {word} ", tone if count else "muted"), (show_count(count), "strong" if count else "muted"),
+                         (f"{share}  ", "muted")]  # fmt: skip
+            lines.append(line)
+        silent = fleet.oldest_at
+        if silent is not None:
+            lines[-1] += [(f"   {_('oldest answer')} {show_age(silent, data.at)}", "muted")]
+        return [*lines, []]
+
+    def on_fleet_table_chosen(self, event: FleetTable.Chosen) -> None:
+        if event.table.id == "worst":
+            self.home.open_node(event.key)
+            return
+        pool = event.key.removeprefix("pool ")
+        self.home.show_nodes(f"pools~\\b{pool}\\b" if pool != event.key else f"site={event.key}")
+
+    def status(self) -> tuple[list[Run], list[Run]]:
+        table = self.sortable()
+        row = table.row if table is not None else None
+        if isinstance(row, NodeRow):
+            note = row.findings or row.error or row.reason or ""
+            return [(f" {row.name} ", "strong"), (note, "muted")], []
+        return [], []
