@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App
@@ -47,7 +46,7 @@ class Console(App[None]):
     """The app. `source` answers; `feed` says when to ask again."""
 
     TITLE = "fleetctl"
-    CSS_PATH: ClassVar[list[str | Path]] = ["styles/tones.tcss", "styles/frame.tcss", "styles/screens.tcss"]
+    CSS_PATH = ["styles/tones.tcss", "styles/frame.tcss", "styles/screens.tcss"]  # noqa: RUF012
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "overview": OverviewScreen,
         "nodes": NodesScreen,
@@ -57,6 +56,8 @@ class Console(App[None]):
         "events": EventsScreen,
     }
     DEFAULT_MODE = "overview"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (132, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-high")]  # noqa: RUF012
     COMMANDS: ClassVar[set[Any]] = {FleetCommands}
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(key, f"mode('{mode}')", title, show=False) for key, mode, title in TABS),
@@ -186,8 +187,9 @@ class Console(App[None]):
                 if line is not None and table.noun == "node":
                     to = line + by
                     if 0 <= to < len(table.view.keys):
-                        table.go_to(table.view.keys[to])
-                        return table.view.keys[to]
+                        key: str = table.view.keys[to]
+                        table.go_to(key)
+                        return key
         return None
 
     def act(self, verb: str, nodes: Sequence[str], row: NodeRow | None = None) -> None:

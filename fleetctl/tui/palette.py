@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -47,10 +48,6 @@ class FleetCommands(Provider):
             score = matcher.match(title)
             if score > 0:
                 yield Hit(score, matcher.highlight(title), command, help=help_text or None)
-        found = 0
-        for name, kind in self._console.names_like(query):
-            yield Hit(0.9 if name.startswith(query) else 0.5, matcher.highlight(name),
-                      partial(self._console.jump, name), help=_(kind))  # fmt: skip
-            found += 1
-            if found >= MOST:
-                return
+        for name, kind in islice(self._console.names_like(query), MOST):
+            score = 0.9 if name.startswith(query) else 0.5
+            yield Hit(score, matcher.highlight(name), partial(self._console.jump, name), help=_(kind))

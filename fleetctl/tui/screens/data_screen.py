@@ -31,8 +31,6 @@ class DataScreen(Screen[None]):
     """A screen of the console. Subclasses give `body`, `load` (in a thread) and `show` (in the event loop)."""
 
     MODE: ClassVar[str] = ""  # the mode whose tab is lit
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (132, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("colon", "jump", "jump", key_display=":"),
         Binding("question_mark", "help", "help", key_display="?"),

@@ -20,6 +20,8 @@ FILTER = (
     ("not rack=r12  or  health!=ok", "terms side by side must all hold; or, not and parentheses work"),
     ("power=-", "unknown"),
 )
+# Keys of the toolkit that mean nothing to an operator.
+THEIRS = {"screen.copy_text", "help_quit", "app.focus_next", "app.focus_previous"}
 NAMES = {
     "question_mark": "?", "colon": ":", "slash": "/", "space": "Space", "enter": "Enter", "escape": "Esc",
     "up": "Up", "down": "Down", "left": "Left", "right": "Right", "pageup": "PgUp", "pagedown": "PgDn",
@@ -50,7 +52,7 @@ def help_lines(screen: Screen[None]) -> list[list[Run]]:
     for title, owner in groups:
         entries: dict[tuple[str, str], list[str]] = {}
         for _key, binding in _bindings(owner):
-            if binding.description and binding.key not in seen and not binding.system:
+            if binding.description and binding.key not in seen and binding.action not in THEIRS:
                 seen.add(binding.key)
                 entries.setdefault((binding.action, binding.description), []).append(
                     binding.key_display or key_name(binding.key)

@@ -60,6 +60,7 @@ class NodesScreen(DataScreen):
         self.filter_text = ""
         self._keep: Callable[[Any], bool] | None = None
         self._group: tuple[str, str, str] | None = None  # by, key, label: one opened group
+        self._before = ""  # the filter while another is being typed
         self._bad = ""  # why the text being typed is no filter
         self.fold: str | None = None
         self._given: Table[NodeRow] | None = None
@@ -147,6 +148,7 @@ class NodesScreen(DataScreen):
         self.set_filter(text)
 
     def action_filter(self) -> None:
+        self._before = self.filter_text
         self.query_one(Prompt).ask("filter", "/", self.filter_text)
 
     def on_prompt_typed(self, event: Prompt.Typed) -> None:
@@ -155,8 +157,10 @@ class NodesScreen(DataScreen):
 
     def on_prompt_answered(self, event: Prompt.Answered) -> None:
         super().on_prompt_answered(event)
-        if event.what == "filter":
-            self._try(event.text)
+        if event.what == "filter" and not self._try(event.text):
+            bad = self._bad
+            self.set_filter(self._before)
+            self.say(bad, "crit")
 
     def on_prompt_dropped(self, event: Prompt.Dropped) -> None:
         super().on_prompt_dropped(event)
@@ -164,12 +168,14 @@ class NodesScreen(DataScreen):
             self._bad = ""
             self.set_filter("")
 
-    def _try(self, text: str) -> None:
+    def _try(self, text: str) -> bool:
         try:
             self.set_filter(text)
         except FleetctlError as error:
             self._bad = str(error)
             self.tell()
+            return False
+        return True
 
     # Marks and folds
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -59,18 +59,12 @@ def glance(view: FleetView, now: float) -> Glance:
     rows = view.nodes.rows
     counts = {axis: Counter(getattr(r, axis).value for r in rows) for axis, _title, _states in _AXES}
     places = group_nodes(rows, "site")
-    if len({p for r in rows for p in r.pools}) > 0:
-        places += [
-            GroupRow(**{**_fields(g), "key": f"pool {g.key}", "label": f"  {_('pool')} {g.label}"})
-            for g in group_nodes((r for r in rows if r.pools), "pool")
-        ]
+    if any(r.pools for r in rows):
+        pools = group_nodes((r for r in rows if r.pools), "pool")
+        places += [replace(g, key=f"pool {g.key}", label=f"  {_('pool')} {g.label}") for g in pools]
     fleet = sum_nodes("fleet", "fleet", rows)
     worst = Table("node", nodes.COLUMNS, worst_first(rows), lambda r: r.name)
     return Glance(fleet, counts, groups.table(places), worst, view, now)
-
-
-def _fields(row: GroupRow) -> dict[str, object]:
-    return {name: getattr(row, name) for name in GroupRow.__slots__}
 
 
 def _columns(table: Sequence[Column[NodeRow]], names: str) -> list[Column[NodeRow]]:

@@ -17,6 +17,9 @@ class Order:
     reverse: bool = False
 
 
+AS_GIVEN = Order()
+
+
 @dataclass(frozen=True, slots=True)
 class Arranged:
     """Rows in the order they are shown. place: key -> line; total: rows before the filter."""
@@ -26,7 +29,7 @@ class Arranged:
     place: Mapping[str, int] = field(default_factory=dict)
     total: int = 0
     key_width: int = 0
-    order: Order = Order()
+    order: Order = AS_GIVEN
 
 
 def arrange(table: Table[Any], order: Order, keep: Callable[[Any], bool] | None = None) -> Arranged:
@@ -47,13 +50,14 @@ _RANK = {"crit": 0, "unreachable": 0, "unknown": 1, "hung": 1, "stale": 2, "warn
 def sort_rows(rows: list[Any], column: Column[Any], reverse: bool) -> list[Any]:
     """Rows by one column. Words of health and reach sort worst first; unknown values stay at the end both ways."""
     value = column.value
-    known, unknown = [], []
+    known: list[tuple[Any, Any]] = []
+    unknown: list[Any] = []
     for row in rows:
         v = value(row)
         if v is None or v == "":
             unknown.append(row)
         else:
-            known.append((_RANK.get(v, v) if column.name in ("health", "reach") else v, row))
+            known.append((_RANK.get(str(v), 9) if column.name in ("health", "reach") else v, row))
     try:
         known.sort(key=_first, reverse=reverse)
     except TypeError:  # words and numbers in one column

@@ -18,7 +18,7 @@ from textual.strip import Strip
 
 from fleetctl.i18n import _
 from fleetctl.tui.look import METERS, clean, fit, level_tone, meter, state_text
-from fleetctl.tui.widgets.arranged import Arranged, Order, arrange
+from fleetctl.tui.widgets.arranged import AS_GIVEN, Arranged, Order, arrange
 from fleetctl.tui.widgets.drawn import Drawn, Run
 from fleetctl.views.column import Column, Table
 from fleetctl.views.units import show_age
@@ -73,7 +73,7 @@ class FleetTable(Drawn, can_focus=True):
         *,
         empty: str = "",
         markable: bool = False,
-        order: Order = Order(),
+        order: Order = AS_GIVEN,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
@@ -93,7 +93,7 @@ class FleetTable(Drawn, can_focus=True):
         self.noun = ""
         self._layout_of: tuple[Any, ...] = ()
         self._laid: list[tuple[Column[Any], int, int]] = []  # column, x, width
-        self._shown: dict[int, tuple[int, list[Run]]] = {}  # screen line -> (row, cells as they were last drawn)
+        self._shown: dict[int, tuple[int, list[list[Run]]]] = {}  # screen line -> (row, cells as they were last drawn)
         self._words: dict[str, tuple[str, str]] = {}
 
     # What is given
@@ -410,7 +410,7 @@ class FleetTable(Drawn, can_focus=True):
             return Strip.blank(width, self.rich_style)
         cells = self._cells(line)
         state = self._state(line)
-        self._shown[y] = (state, cells)  # type: ignore[assignment]
+        self._shown[y] = (state, cells)
         marked = state & 2
         runs: list[Run] = [(fit(self.glyphs.mark if marked else " ", MARGIN), "mark" if marked else "plain")]
         last = len(cells) - 1

@@ -23,7 +23,8 @@ from fleetctl.tui.look import clean, fit
 from fleetctl.tui.widgets.drawn import Drawn, Run
 
 UNKNOWN = 8  # level of a card that says nothing; 0..7 are cold..hot
-LABEL = 14  # cells of a rack's name at the left
+LABEL = 12  # cells of a rack's name at the left of its cards
+GAP = 3  # cells between racks side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,48 @@ class CardGrid:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One line of the picture: its label and where each host's cards stand. spans: (x, first card, cards, host)."""
+    """One line of the picture. labels: (x, rack); spans: (x, first card, cards, host) where a host's cards stand."""
 
-    label: str
+    labels: tuple[tuple[int, str], ...]
     spans: tuple[tuple[int, int, int, int], ...]
+
+
+def lay_cards(grid: CardGrid, width: int) -> list[_Line]:
+    """Hosts on lines: racks side by side in equal columns where they fit, a host broken only if it is wider than all.
+
+    Equal columns keep racks beneath each other, so that a hot row of a hall shows as a stripe.
+    """
+    room = max(8, width - LABEL)
+    racks: list[tuple[str, list[tuple[int, int, int]]]] = []  # label, (first card, cards, host)
+    for number, (_name, group) in enumerate(grid.hosts):
+        start, end = grid.starts[number], grid.starts[number + 1]
+        if end == start:
+            continue
+        if not racks or racks[-1][0] != group:
+            racks.append((group, []))
+        for first in range(start, end, room):
+            racks[-1][1].append((first, min(room, end - first), number))
+    blocks: list[tuple[str, list[tuple[int, int, int, int]]]] = []  # label, spans from x 0; a wide rack is several
+    for label, hosts in racks:
+        x, spans = 0, list[tuple[int, int, int, int]]()
+        for first, cards, number in hosts:
+            if spans and x + cards > room:
+                blocks.append((label, spans))
+                x, spans, label = 0, [], ""
+            spans.append((x, first, cards, number))
+            x += cards + 1
+        blocks.append((label, spans))
+    widest = max((spans[-1][0] + spans[-1][2] for _label, spans in blocks), default=1)
+    beside = max(1, (width + GAP) // (LABEL + widest + GAP))
+    lines = []
+    for at in range(0, len(blocks), beside):
+        labels, spans = [], []
+        for column, (label, cells) in enumerate(blocks[at : at + beside]):
+            left = column * (LABEL + widest + GAP)
+            labels.append((left, label))
+            spans += [(left + LABEL + x, first, cards, number) for x, first, cards, number in cells]
+        lines.append(_Line(tuple(labels), tuple(spans)))
+    return lines
 
 
 class HeatMap(Drawn, can_focus=True):
@@ -125,32 +164,10 @@ class HeatMap(Drawn, can_focus=True):
         return 0
 
     def _lay(self, grid: CardGrid) -> None:
-        """Put hosts on lines: a rack begins a new line, a host is never broken unless it is wider than the screen."""
-        room = max(8, self.size.width - LABEL - 1)
-        lines: list[_Line] = []
-        spans: list[tuple[int, int, int, int]] = []
-        x, label, last = 0, "", None
-        for number, (_name, group) in enumerate(grid.hosts):
-            start, end = grid.starts[number], grid.starts[number + 1]
-            if end == start:
-                continue
-            if group != last or x + (end - start) > room:
-                if spans:
-                    lines.append(_Line(label, tuple(spans)))
-                spans, x = [], 0
-                label = group if group != last else ""
-                last = group
-            while end - start > room:
-                lines.append(_Line(label, ((0, start, room, number),)))
-                start, label = start + room, ""
-            spans.append((x, start, end - start, number))
-            x += end - start + 1
-        if spans:
-            lines.append(_Line(label, tuple(spans)))
-        self._lines = lines
+        self._lines = lay_cards(grid, self.size.width)
         self._card = min(self._card, max(0, len(grid.values) - 1))
         self._drawn.clear()
-        self.virtual_size = Size(self.size.width, len(lines))
+        self.virtual_size = Size(self.size.width, len(self._lines))
 
     def on_resize(self) -> None:
         self._shape = ()
@@ -183,7 +200,7 @@ class HeatMap(Drawn, can_focus=True):
             for x, _start, cards, _host in line.spans:
                 for i in range(cards):
                     if new[at + i] != old[at + i]:
-                        regions.append(Region(LABEL + x + i, y, 1, 1))
+                        regions.append(Region(x + i, y, 1, 1))
                 at += cards
             self.refresh(*regions)
 
@@ -201,9 +218,15 @@ class HeatMap(Drawn, can_focus=True):
         self._drawn[y] = levels
         mono = self.app.no_color
         signs = self.glyphs.heat if mono else "      !" + self.glyphs.crit
-        segments = [Segment(fit(clean(line.label), LABEL - 1) + " ", self.tone("muted"))]
+        segments: list[Segment] = []
+        labels = list(line.labels)
         at = end = 0
         for x, start, cards, _host in line.spans:
+            if labels and labels[0][0] < x:
+                left, label = labels.pop(0)
+                segments.append(Segment(" " * (left - end), self.tone("plain")))
+                segments.append(Segment(" " + fit(clean(label), LABEL - 2) + " ", self.tone("muted")))
+                end = left + LABEL
             if x > end:
                 segments.append(Segment(" " * (x - end), self.tone("plain")))
             end = x + cards
@@ -257,7 +280,7 @@ class HeatMap(Drawn, can_focus=True):
         else:
             for changed in (before, self._card):
                 number, span = self._line_of(changed)
-                self.refresh(Region(LABEL + span[0] + changed - span[1], number - top, 1, 1))
+                self.refresh(Region(span[0] + changed - span[1], number - top, 1, 1))
         self.post_message(self.Moved())
 
     def action_card(self, by: int) -> None:
@@ -285,5 +308,5 @@ class HeatMap(Drawn, can_focus=True):
         number = self.scroll_offset.y + event.y
         if number < len(self._lines):
             for x, start, cards, _host in self._lines[number].spans:
-                if x <= event.x - LABEL < x + cards:
-                    self.go_to(start + event.x - LABEL - x)
+                if x <= event.x < x + cards:
+                    self.go_to(start + event.x - x)
