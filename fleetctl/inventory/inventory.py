@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import re
 from collections import defaultdict
@@ -187,12 +186,22 @@ def _placed(
     placed = {}
     for name, host in hosts.items():
         rack = rack_of.get(name)
-        placed[name] = dataclasses.replace(
-            host,
-            rack=rack.name if rack else None,
+        # Spelled out: dataclasses.replace costs three times as much, and every command builds 12,500 of these.
+        placed[name] = Host(
+            name=name,
+            site=host.site,
             hall=(rack.hall or None) if rack else None,
             row=(rack.row or None) if rack else None,
+            rack=rack.name if rack else None,
             pools=tuple(pools_of.get(name, ())),
+            address=host.address,
+            port=host.port,
+            user=host.user,
+            jump=host.jump,
+            transport=host.transport,
+            model=host.model,
+            chip=host.chip,
+            cards=host.cards,
         )
     return placed
 

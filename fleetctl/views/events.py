@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fleetctl.model.states import Health
+from fleetctl.store.events import list_events
 from fleetctl.views.column import Column, Table
 
 
@@ -60,6 +62,24 @@ COLUMNS: tuple[Column[EventRow], ...] = (
 
 def table(rows: list[EventRow]) -> Table[EventRow]:
     return Table("event", COLUMNS, rows, lambda r: str(r.id))
+
+
+def load(
+    conn: sqlite3.Connection,
+    *,
+    node: str | None = None,
+    since: float | None = None,
+    until: float | None = None,
+    kinds: tuple[str, ...] = (),
+    limit: int = 1000,
+) -> list[EventRow]:
+    """Events newest first, at most `limit`."""
+    return [
+        EventRow(
+            e.id, e.first_at, e.last_at, e.count, e.host, e.device, e.kind, e.severity, e.name, e.text, e.source_at
+        )
+        for e in list_events(conn, host=node, since=since, until=until, kinds=kinds, limit=limit)
+    ]
 
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)

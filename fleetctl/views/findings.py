@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import sqlite3
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.states import Health
+from fleetctl.store.findings import FindingState, list_findings
 from fleetctl.views.column import Column, Table
 
 
@@ -64,6 +67,38 @@ COLUMNS: tuple[Column[FindingRow], ...] = (
 
 def table(rows: list[FindingRow]) -> Table[FindingRow]:
     return Table("finding", COLUMNS, rows, lambda r: str(r.id))
+
+
+def load(
+    conn: sqlite3.Connection,
+    inventory: Inventory,
+    *,
+    node: str | None = None,
+    states: Collection[FindingState] = (FindingState.FIRING,),
+    since: float | None = None,
+) -> list[FindingRow]:
+    """Findings worst first, then oldest; since: leaves out what was over before. Hosts that left the fleet have no site."""
+    hosts = inventory.hosts
+    return [
+        FindingRow(
+            id=f.id,
+            node=f.host,
+            site=hosts[f.host].site if f.host and f.host in hosts else None,
+            device=f.device or None,
+            rule=f.rule,
+            severity=f.severity,
+            state=f.state.value,
+            text=f.text,
+            value=f.value,
+            since_at=f.since_at,
+            firing_at=f.firing_at,
+            seen_at=f.seen_at,
+            resolved_at=f.resolved_at,
+            acked_at=f.acked_at,
+            acked_by=f.acked_by,
+        )
+        for f in list_findings(conn, host=node, states=states, since=since)
+    ]
 
 
 def fold_findings(rows: Iterable[FindingRow]) -> list[FindingGroup]:
