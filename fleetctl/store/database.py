@@ -68,7 +68,7 @@ class Database:
             with self.read() as conn:
                 migrations.check(conn, self.path)
             return
-        with store_errors(self.path):
+        with store_errors(self.path, files=True):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             fresh = not self.path.exists() or self.path.stat().st_size == 0
             conn = self._connect(f"file:{quote(str(self.path.absolute()))}?mode=rwc")

@@ -64,19 +64,21 @@ _ERRORS: dict[int, tuple[type[StoreError], str, str]] = {
 
 
 @contextlib.contextmanager
-def store_errors(path: Path) -> Iterator[None]:
-    """Turn sqlite3 and OS errors raised inside into StoreError and its kinds, with a hint."""
+def store_errors(path: Path, *, files: bool = False) -> Iterator[None]:
+    """Turn sqlite3's errors raised inside into StoreError and its kinds, with a hint; files: those of the OS too."""
     try:
         yield
     except sqlite3.Error as error:
         raise as_store_error(error, path) from error
     except PermissionError as error:
+        if not files:
+            raise
         raise StoreReadOnlyError(
             f"{path}: {error.strerror}", hint="check the rights of the file and of its folder"
         ) from error
     except OSError as error:
-        if error.filename is None:
-            raise  # not about a file: somebody else's error passing through
+        if not files:
+            raise  # about a file of whoever uses the store
         raise StoreError(f"{path}: {error.strerror or error}", hint="check store.path") from error
 
 

@@ -161,6 +161,7 @@ CREATE TABLE seals (
     next_device INTEGER NOT NULL DEFAULT 0,      -- devices below this one are sealed
     sealed_at   INTEGER,
     dirty       INTEGER NOT NULL DEFAULT 0,
+    chunks      INTEGER NOT NULL DEFAULT 1,      -- 0: the chunks are gone, the rollups are still here
     PRIMARY KEY (kind, hour)
 ) WITHOUT ROWID;
 
