@@ -51,6 +51,11 @@ class Shell:
     def run(self, command: str) -> Ran:
         """Run one command line or a probe's script."""
         faults = self.machine.fault(self.now())
+        command = _with_variables(command)
+        if self._tool == "npu-smi" and re.search(r"for \w+ in \$\(npu-smi info -l", command):
+            return (
+                Ran(0, hangs=True) if "hang" in faults else Ran(0, npu_smi.details(self.machine.cards_at(self.now())))
+            )
         if self._tool and (
             found := re.search(
                 rf"(?<![\w/.-])(?:\S*/)?{re.escape(self._tool)}((?:\s+(?!\d?[<>])[^\s|;&<>]+)*)", command
@@ -107,3 +112,10 @@ class Shell:
 
 def _no_tool(arguments: str, cards: Sequence[Card]) -> tuple[int, str, str]:
     return 127, "", "not found\n"
+
+
+def _with_variables(command: str) -> str:
+    """Plain assignments in front of a command put into it: `f=a,b; tool --x=$f`."""
+    for name, value in re.findall(r"(?:^|;\s*)(\w+)=([\w.,/:-]+);", command):
+        command = re.sub(rf"\${name}\b|\$\{{{name}\}}", value, command)
+    return command

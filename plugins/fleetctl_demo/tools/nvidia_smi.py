@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from fleetctl_demo.machine import Card
+from fleetctl_demo.tools import nvidia_xml
 
 _DRIVER = "570.124.06"
 _PCIE_GEN = {"H100": 5, "L40S": 4, "A100": 4, "4090": 4}
@@ -81,6 +82,7 @@ _FIELDS: dict[str, tuple[_Field, str]] = {
     "mig.mode.current": (lambda c: "Disabled" if "A100" in c.type.name or "H100" in c.type.name else "[N/A]", ""),
     "clocks_throttle_reasons.active": (lambda c: "0x0000000000000004" if c.util_pct > 97 else "0x0000000000000000", ""),
     "clocks_event_reasons.active": (lambda c: "0x0000000000000004" if c.util_pct > 97 else "0x0000000000000000", ""),
+    "gpu_recovery_action": (lambda c: "Reset" if c.ecc_uncorrected else "None", ""),
     "compute_mode": (lambda c: "Default", ""),
     "count": (lambda c: "8", ""),
 }
@@ -105,6 +107,8 @@ def run(arguments: str, cards: Sequence[Card]) -> tuple[int, str, str]:
         return 0, head + "".join(f"{row}\n" for row in rows), ""
     if "--help-query-gpu" in arguments:
         return 0, "".join(f'"{name}"\n' for name in _FIELDS), ""
+    if re.search(r"(^|\s)-q(\s|$)", arguments) and re.search(r"(^|\s)-x(\s|$)", arguments):
+        return 0, first + nvidia_xml.text(found, len(cards), _DRIVER, _gen(cards[0]) if cards else "4"), ""
     if re.search(r"(^|\s)(-L|--list-gpus)(\s|$)", arguments):
         lines = [f"GPU {c.index}: {c.type.name} (UUID: GPU-{c.uuid})" for c in found]
         return 0, first + "".join(f"{line}\n" for line in lines), ""

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetctl_demo.fleets import A100, B910B3, CITY, FLEETS, H100, L4, MI300X, RTX4090, SMALL, names, resized
+from fleetctl.model.probe import Output
+from fleetctl.plugin import load_plugin
+from fleetctl_demo.fleets import A100, B910B3, CITY, FLEETS, H100, L4, MI300X, RTX4090, SMALL, CardType, names, resized
 from fleetctl_demo.folder import machines
 from fleetctl_demo.machine import FAULTS, Machine
 from fleetctl_demo.shell import Shell
@@ -108,3 +110,20 @@ def test_shell_knows_its_own_tool_only() -> None:
     assert shell.run("/usr/local/bin/npu-smi info 2>&1 | head").stdout.startswith("+---")
     assert shell.run("hostname").stdout == "lg-01\n"
     assert Shell(machine(H100, "hang")).run("nvidia-smi -L").hangs
+
+
+@pytest.mark.parametrize(
+    ("card", "vendor"), [(H100, "nvidia"), (A100, "nvidia"), (RTX4090, "nvidia"), (B910B3, "ascend")]
+)
+def test_the_real_probes_read_the_simulated_tools_completely(card: CardType, vendor: str) -> None:
+    host = machine(card)
+    shell = Shell(host)
+    cards = host.cards_at(NOW)
+    for probe in load_plugin(vendor).probes:
+        if not probe.command or (probe.detect and not shell.has_tool(probe.detect)):
+            continue
+        ran = shell.run(probe.command)
+        result = probe.parse(Output(ran.stdout, ran.stderr, ran.status))
+        assert result.findings == (), probe.name
+        if any(reading.device.kind == "card" for reading in result.readings):
+            assert len(result.readings) == len(cards), probe.name
