@@ -26,6 +26,7 @@ def parse_(
     Exits 0 when all was read, 1 when part was, 2 when nothing was.
     """
     from fleetctl.plugin import load_plugin
+    from fleetctl.plugin.catalogue import enrich
     from fleetctl.probes.json_form import result_json
     from fleetctl.probes.parsing import exit_code, parse_text
     from fleetctl.probes.text import MAX_CHARS
@@ -33,5 +34,5 @@ def parse_(
     plugin = load_plugin(vendor)
     data = sys.stdin.buffer.read(MAX_CHARS + 1)
     parsed = parse_text(plugin, data.decode("utf-8", errors="replace"), command=command, exit_status=exit_status)
-    print(result_json(parsed.result, parser=parsed.parser))
+    print(result_json(enrich(parsed.result), parser=parsed.parser))
     raise typer.Exit(exit_code(parsed.result))

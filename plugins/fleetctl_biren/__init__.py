@@ -1,5 +1,13 @@
-"""biren: not read yet."""
+"""Biren: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="biren", title="biren")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="biren",
+    title="Biren",
+    chips=_HERE / "chips.csv",
+)

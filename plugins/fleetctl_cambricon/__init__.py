@@ -1,5 +1,13 @@
-"""cambricon: not read yet."""
+"""Cambricon MLU: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="cambricon", title="cambricon")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="cambricon",
+    title="Cambricon MLU",
+    chips=_HERE / "chips.csv",
+)

@@ -1,5 +1,13 @@
-"""denglin: not read yet."""
+"""Denglin: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="denglin", title="denglin")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="denglin",
+    title="Denglin",
+    chips=_HERE / "chips.csv",
+)

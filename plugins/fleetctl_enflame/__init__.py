@@ -1,5 +1,13 @@
-"""enflame: not read yet."""
+"""Enflame GCU: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="enflame", title="enflame")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="enflame",
+    title="Enflame GCU",
+    chips=_HERE / "chips.csv",
+)

@@ -1,5 +1,13 @@
-"""gaudi: not read yet."""
+"""Intel Gaudi: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="gaudi", title="gaudi")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="gaudi",
+    title="Intel Gaudi",
+    chips=_HERE / "chips.csv",
+)

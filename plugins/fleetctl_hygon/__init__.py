@@ -1,5 +1,13 @@
-"""hygon: not read yet."""
+"""Hygon DCU: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="hygon", title="hygon")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="hygon",
+    title="Hygon DCU",
+    chips=_HERE / "chips.csv",
+)

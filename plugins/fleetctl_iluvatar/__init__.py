@@ -1,5 +1,13 @@
-"""iluvatar: not read yet."""
+"""Iluvatar CoreX: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="iluvatar", title="iluvatar")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="iluvatar",
+    title="Iluvatar CoreX",
+    chips=_HERE / "chips.csv",
+)

@@ -1,5 +1,13 @@
-"""intel: not read yet."""
+"""Intel data center GPUs: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="intel", title="intel")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="intel",
+    title="Intel data center GPUs",
+    chips=_HERE / "chips.csv",
+)

@@ -1,5 +1,13 @@
-"""kunlunxin: not read yet."""
+"""Kunlunxin XPU: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="kunlunxin", title="kunlunxin")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="kunlunxin",
+    title="Kunlunxin XPU",
+    chips=_HERE / "chips.csv",
+)

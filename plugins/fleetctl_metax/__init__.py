@@ -1,5 +1,13 @@
-"""metax: not read yet."""
+"""MetaX: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="metax", title="metax")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="metax",
+    title="MetaX",
+    chips=_HERE / "chips.csv",
+)

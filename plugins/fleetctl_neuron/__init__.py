@@ -1,5 +1,13 @@
-"""neuron: not read yet."""
+"""AWS Neuron: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="neuron", title="neuron")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="neuron",
+    title="AWS Neuron",
+    chips=_HERE / "chips.csv",
+)

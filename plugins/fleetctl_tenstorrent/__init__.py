@@ -1,5 +1,13 @@
-"""tenstorrent: not read yet."""
+"""Tenstorrent: chips of the catalogue; the tool is not read yet."""
+
+from pathlib import Path
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="tenstorrent", title="tenstorrent")
+_HERE = Path(__file__).parent
+
+plugin = Plugin(
+    name="tenstorrent",
+    title="Tenstorrent",
+    chips=_HERE / "chips.csv",
+)
