@@ -1,1 +1,1 @@
-"""When to ask whom."""
+"""When to ask whom: rounds, spread, backoff, and what each host said as one batch per moment."""

@@ -23,6 +23,7 @@ from fleetctl.probes.system import BOOT_AT, CPU_IDLE, CPU_TOTAL, HOST
 
 NUMBERS = {int, float, type(None)}
 LONG_NUMBER = re.compile(r"\d{18}")  # beyond what the store holds; the careful reader decides
+_HUNG = (Outcome.HUNG, Outcome.TIMEOUT)
 HELD = 1.6  # cadences for which a value stands in for the one that did not come yet
 _MAX_ROW_TEXT = 262_144
 
@@ -76,6 +77,7 @@ class Summary:
     facts: Mapping[str, str] = field(default_factory=dict)
     probes: tuple[ProbeState, ...] = ()
     expected: int | None = None
+    reach: Reach = Reach.FRESH
 
 
 class HostAnswers:
@@ -199,7 +201,7 @@ class HostAnswers:
         return HostReport(
             host,
             now,
-            Reach.FRESH,
+            summary.reach,
             None,
             "",
             tuple([self._joins[kind].block(views) for kind, views in self._groups.items()]),
@@ -236,6 +238,7 @@ class HostAnswers:
             facts | ({"loop": self.form} if self.form else {}),
             tuple(view.state for view in fresh),
             _expected(fresh),
+            Reach.HUNG if any(view.state.outcome in _HUNG for view in fresh) else Reach.FRESH,
         )
 
 

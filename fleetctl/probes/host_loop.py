@@ -274,6 +274,7 @@ class Loop:
         self.skipped = 0
         self.sections = []  # type: list[bytes]
         self.round_at = time.monotonic() + 0.01
+        self.wanted = False  # a round out of turn
         self.frame_at = None  # type: float | None
         self.heard = time.monotonic()
         self.line = b""
@@ -290,7 +291,9 @@ class Loop:
 
     def start_round(self, now: float) -> None:
         late = now - self.round_at
-        self.round_at += self.interval * (1 + int(max(0.0, late) // self.interval))
+        if late >= 0:
+            self.round_at += self.interval * (1 + int(late // self.interval))
+        self.wanted = False
         if now >= self.detect_at:
             self.detecting = [ask for ask in self.asks if ask.detect and not ask.present]
             self.detect_at = now + AGAIN_S
@@ -513,7 +516,7 @@ class Loop:
             if word == b"f":
                 self.sent = {}
             elif word == b"n":
-                self.round_at = self.heard
+                self.wanted = True
             elif word == b"d":
                 self.detect_at = 0.0
                 for ask in self.asks:
@@ -576,12 +579,12 @@ class Loop:
             if now - self.heard > self.patience:
                 self.over = "no word from the console"
                 break
-            if now >= self.round_at:
+            if now >= self.round_at or self.wanted:
                 self.start_round(now)
             else:
                 self.step(now)
             self.watch()
-            wait_ms = int((self.next_moment() - time.monotonic()) * 1000) + 1
+            wait_ms = 0 if self.wanted else int((self.next_moment() - time.monotonic()) * 1000) + 1
             for fd, _ in self.poll.poll(max(0, wait_ms)):
                 self.ready(fd)
         self.end()
