@@ -226,6 +226,7 @@ class HostPoll:
         self.seq += 1
         script = fleet.plan.sh_script({word.partition(":")[0] for word in words}, "R", self.seq, words)
         self.decoder, self.texts, self.said_hello = FrameDecoder(), Texts(), True
+        self.answers.form = LoopForm.EXEC.value
         before = self.frames
         got = await ask_script(session, script, timeout_s=EXEC_TIMEOUT_S, max_bytes=EXEC_MAX_BYTES)
         self.on_data(got.data)
