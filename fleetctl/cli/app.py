@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from fleetctl import __version__
+from fleetctl.cli import coercion
 from fleetctl.errors import FleetctlError, UsageError
 from fleetctl.i18n import _
 
@@ -159,6 +160,7 @@ def run(argv: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A locale without Chinese must not end a report in the middle.
         getattr(stream, "reconfigure", lambda **_kw: None)(errors="backslashreplace")
+    coercion.install()
     try:
         result = typer.main.get_command(app).main(argv, prog_name="fleetctl", standalone_mode=False)
         sys.stdout.flush()

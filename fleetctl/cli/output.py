@@ -111,6 +111,11 @@ def use_colour(stream: TextIO) -> bool:
     return stream.isatty()
 
 
+def paint(text: str, state: str) -> str:
+    """Text in the colour of a state, where it has one."""
+    return f"{_COLOURS[state]}{text}{_RESET}" if state in _COLOURS else text
+
+
 def terminal_width(stream: TextIO) -> int | None:
     """Cells of the terminal; None when the output is no terminal and nothing needs to be cut."""
     if not stream.isatty():
@@ -190,10 +195,7 @@ def _pad_column(column: Column[Any], shown: list[str], width: int) -> list[str]:
 
 
 def _paint(column: Column[Any], rows: Sequence[Any], shown: list[str]) -> list[str]:
-    return [
-        f"{_COLOURS[value]}{text}{_RESET}" if (value := str(column.value(row))) in _COLOURS else text
-        for row, text in zip(rows, shown, strict=True)
-    ]
+    return [paint(text, str(column.value(row))) for row, text in zip(rows, shown, strict=True)]
 
 
 def _shrink(columns: Sequence[Column[Any]], widths: list[int], room: int) -> None:
