@@ -134,7 +134,9 @@ class Engine:
         keeper = Housekeeper(self._db, self.config.store)
         while True:
             await self._clock.sleep(HOUSEKEEPING_S)
-            await self._guarded(lambda: keeper.step(self._clock.now()))
+            more = True
+            while more:  # rounds that are ready go in between two steps
+                more = bool(await self._guarded(keeper.step, self._clock.now()))
 
     # -- on the writer thread ------------------------------------------------------------------------------------------
 
@@ -167,10 +169,10 @@ class Engine:
     async def _write(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *arguments)
 
-    async def _guarded(self, function: Callable[..., object], *arguments: Any) -> None:
+    async def _guarded(self, function: Callable[..., object], *arguments: Any) -> object:
         """Run on the writer thread; a StoreError is logged once and the stage goes on."""
         try:
-            await self._write(function, *arguments)
+            result = await self._write(function, *arguments)
         except StoreError as error:
             if str(error) != self._trouble:
                 self._trouble = str(error)
@@ -180,3 +182,5 @@ class Engine:
             if self._trouble:
                 log.info("the store takes writes again")
                 self._trouble = ""
+            return result
+        return None
