@@ -98,12 +98,14 @@ class SshConfig:
         self.local_host = socket.gethostname()
 
     @classmethod
-    def load(cls, path: Path | None, *, system: Path | None = None) -> SshConfig:
-        """Read `path` and then `system`, as ssh does. A file that does not exist is empty.
+    def load(
+        cls, path: Path | None, *, system: Path | None = None, run: Callable[[str], bool] | None = None
+    ) -> SshConfig:
+        """Read `path` and then `system`, as ssh does. A file that does not exist is empty. run: for `Match exec`.
 
         Raises ConfigError with file and line.
         """
-        config = cls()
+        config = cls(run)
         for start in (path, system):
             if start is not None and start.is_file():
                 config._read(start, (), 0, start.parent)
