@@ -7,7 +7,7 @@ import socket
 
 import asyncssh
 
-from fleetctl.errors import AuthError, FleetctlError, TimedOutError, UnreachableError
+from fleetctl.errors import AuthError, FleetctlError, HostKeyError, TimedOutError, UnreachableError
 from fleetctl.model.report import ErrorKind
 from fleetctl.transport.line import ShutError, SilentError, StrangerError
 from fleetctl.transport.target import Target
@@ -49,6 +49,11 @@ def explain(error: BaseException, target: Target, *, via: str = "", tried: str =
         )
     if isinstance(error, asyncssh.ChannelOpenError):
         return _tunnel_error(error, where, via, target)
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return HostKeyError(
+            f"{where}: the host cannot prove who it is: {printable(error.reason)}",
+            hint="look at the @cert-authority lines of the known hosts, and at the dates and principals of its certificate",
+        )
     if isinstance(error, asyncssh.KeyExchangeFailed | asyncssh.ProtocolNotSupported):
         return UnreachableError(
             f"{where}: no common SSH algorithm: {printable(str(error))}",
@@ -77,7 +82,7 @@ def explain(error: BaseException, target: Target, *, via: str = "", tried: str =
         return UnreachableError(
             f"{where}: connection refused", hint=f"the machine is up but nothing listens on port {target.port}"
         )
-    if isinstance(error, ConnectionResetError):
+    if isinstance(error, ConnectionError):
         return UnreachableError(f"{where}: connection reset", hint="sshd or a firewall cut it", kind=ErrorKind.PROTOCOL)
     if isinstance(error, OSError) and error.errno in _NO_ROUTE:
         return UnreachableError(f"{where}: no route to host", hint="is the machine powered, is the network up?")
@@ -87,7 +92,7 @@ def explain(error: BaseException, target: Target, *, via: str = "", tried: str =
             hint="raise the limit: ulimit -n, or LimitNOFILE in the systemd unit",
         )
     if isinstance(error, OSError):
-        return UnreachableError(f"{where}: {printable(str(error))}")
+        return UnreachableError(f"{where}: {printable(str(error))}", hint=f"try: {target.command}")
     return UnreachableError(
         f"{where}: {type(error).__name__}: {printable(str(error))}",
         kind=ErrorKind.PROTOCOL,

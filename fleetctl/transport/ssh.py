@@ -54,6 +54,7 @@ KEX = (
 KEEPALIVES_MISSED = 3  # unanswered ones after which a connection counts as gone
 CLOSE_WAIT_S = 2.0
 MAX_BANNER_CHARS = 2000
+MAX_JUMPS = 8  # one behind the other
 
 
 class SshTransport:
@@ -136,7 +137,9 @@ class SshTransport:
                     shared = await stack.enter_async_context(self._bastions.lent(jump))
                 offer = await self._credentials.offer(target)
                 tried = offer.words
-                await stack.enter_async_context(self._limits.approach(target.site, target.where, via))
+                await stack.enter_async_context(
+                    self._limits.approach(target.site, f"{target.hostname}:{target.port}", via)
+                )
                 self._accounts.check(target, self._clock.monotonic())
                 way = await self._reach(target, shared)
                 stack.push(lambda kind, *_: _let_go(way) if kind is not None else None)
@@ -174,13 +177,19 @@ class SshTransport:
         jump = self._resolver.hop(last, target.site)
         if before:
             jump = jump.through(tuple(before))
-        if any(hop.name == last.name for hop in jump.jumps):
-            raise UnreachableError(
-                f"{target.name}: the jump host {last.name} is its own jump host",
-                hint="correct ProxyJump in ssh_config or jump in fleet.toml",
-                kind=ErrorKind.RESOLVE,
-            )
+        self._check_circle(jump, (last.name,), target)
         return jump
+
+    def _check_circle(self, jump: Target, seen: tuple[str, ...], target: Target) -> None:
+        """A jump host must not be reached through itself, whichever way round."""
+        for hop in jump.jumps:
+            if hop.name in seen or len(seen) > MAX_JUMPS:
+                raise UnreachableError(
+                    f"{target.name}: the jump hosts form a circle: {' through '.join((*seen, hop.name))}",
+                    hint="correct ProxyJump in ssh_config or jump in fleet.toml",
+                    kind=ErrorKind.RESOLVE,
+                )
+            self._check_circle(self._resolver.hop(hop, target.site), (*seen, hop.name), target)
 
     async def _reach(self, target: Target, shared: Shared | None) -> dict[str, Any]:
         if target.proxy_command:
