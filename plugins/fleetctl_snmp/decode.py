@@ -58,6 +58,8 @@ def scalars_of(device_map: DeviceMap) -> set[str]:
         if not point.is_column:
             out.add(point.oid)
         out.update(oid for _, oid in _beside(point) if not point.is_column or oid.endswith(".0"))
+        if point.rows:
+            out.add(point.rows)
     out.update((device_map.facts or {}).values())
     return out
 
@@ -71,7 +73,11 @@ def decode(device_map: DeviceMap, columns: Columns, scalars: Mapping[str, Value]
         if point.is_column:
             tables = {key: columns.get(oid, {}) for key, oid in _beside(point) if not oid.endswith(".0")}
             single = {key: scalars.get(oid) for key, oid in _beside(point) if oid.endswith(".0")}
+            real = number(scalars.get(point.rows)) if point.rows else None
             for index, raw in columns.get(point.oid, {}).items():
+                row = index.partition(".")[0]
+                if real is not None and row.isdigit() and int(row) > real:
+                    continue  # a single-phase UPS that repeats itself three times
                 beside = {key: _row(table, index) for key, table in tables.items()} | single
                 _decode_one(point, f"{point.oid}.{index}", index, raw, beside, at, out)
         elif point.oid in scalars:

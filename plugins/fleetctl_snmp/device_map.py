@@ -80,6 +80,7 @@ class Point:
     total_type: str = ""
     tenths_above: float | None = None
     unless: str = ""
+    rows: str = ""
     unit_default: str = ""
     skip: str = ""
     only_name: str = ""
@@ -115,7 +116,7 @@ def _point(data: Mapping[str, Any], where: str) -> Point:
     known = {
         "oid", "column", "quantity", "unit", "where", "name", "scale", "offset", "digits", "unit_column", "units", "type",
         "quantities", "scales", "only", "absent", "total", "words", "bad", "index", "least", "most",
-        "power", "total_type", "tenths_above", "unless", "unit_default", "skip", "only_name", "name_words",
+        "power", "total_type", "tenths_above", "unless", "rows", "unit_default", "skip", "only_name", "name_words",
     }  # fmt: skip
     wrong = set(data) - known
     if wrong:
@@ -151,6 +152,7 @@ def _point(data: Mapping[str, Any], where: str) -> Point:
         total_type=str(data.get("total_type", "")),
         tenths_above=data.get("tenths_above"),
         unless=_oid(data["unless"], where) if data.get("unless") else "",
+        rows=_oid(data["rows"], where) if data.get("rows") else "",
         unit_default=str(data.get("unit_default", "")),
         skip=str(data.get("skip", "")),
         only_name=str(data.get("only_name", "")),
