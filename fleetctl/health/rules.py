@@ -127,18 +127,15 @@ def cards_missing(seen: Seen) -> Iterator[Condition]:
     cards = seen.blocks.get("card")
     found = sum(1 for device in cards.devices if device.parent is None) if cards else 0
     expected = max(seen.host.cards or 0, seen.report.devices_expected or 0)
-    asked = cards is not None or not _card_probe_pending(seen)
-    if found < expected and asked:
-        text = f"{found} of {expected} cards answer"
-        yield Condition("cards_missing", seen.report.host, None, Health.CRIT, text, float(expected - found))
+    if found >= expected or (cards is None and _card_tool_hangs(seen)):
+        return
+    text = f"{found} of {expected} cards answer"
+    yield Condition("cards_missing", seen.report.host, None, Health.CRIT, text, float(expected - found))
 
 
-def _card_probe_pending(seen: Seen) -> bool:
-    """No card block came, but the tool hangs or its answer is not due: silence says nothing about the cards."""
-    return not any(
-        f.kind in (FindingKind.NO_DEVICES, FindingKind.MISSING_TOOL, FindingKind.TOOL_FAILED)
-        for f in seen.report.findings
-    )
+def _card_tool_hangs(seen: Seen) -> bool:
+    """No card was read, but a tool hangs: that is said by probe_hung, and says nothing about the cards."""
+    return any(state.outcome in (Outcome.HUNG, Outcome.TIMEOUT) for state in seen.report.probes)
 
 
 @rule("card_hot", needs="card", unit="°C")

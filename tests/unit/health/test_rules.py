@@ -76,6 +76,10 @@ def test_a_missing_card_is_told_from_a_tool_that_hangs() -> None:
     assert "probe_hung" in judge(hung)
 
 
+def test_a_host_whose_cards_nobody_can_read_is_not_green() -> None:
+    assert "0 of 2" in judge(report(host={}))["cards_missing"].text
+
+
 def test_partitions_are_not_counted_as_cards() -> None:
     parts = (*CARDS[:1], Device("card", "MIG-1", parent="GPU-0"))
     block = Block("card", ("temp_c",), parts, ((50,), (None,)))
