@@ -34,7 +34,7 @@ def poll(
         print(_("an engine polls already; this is how fresh its data is"), file=sys.stderr)
     else:
         try:
-            failed = asyncio.run(poll_once(config, progress=None if quiet else _say))
+            _answered, failed = asyncio.run(poll_once(config))
         except ConflictError:
             print(_("an engine polls already; this is how fresh its data is"), file=sys.stderr)
     if not quiet or failed:
@@ -42,9 +42,3 @@ def poll(
             print_table(load_engine_table(conn, is_running(Path(config.store.path))), output)
     if failed:
         raise typer.Exit(1)
-
-
-def _say(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        print(f"\r{done} / {total}", end=end, file=sys.stderr, flush=True)

@@ -14,12 +14,14 @@ import platform
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fleetctl import __version__
 from fleetctl.clock import Clock, SystemClock
-from fleetctl.collector import Collector
+from fleetctl.collector.collector import Collector
+from fleetctl.collector.stats import RoundStats
 from fleetctl.config.schema import Config
 from fleetctl.engine.judge import Judge
 from fleetctl.engine.lock import EngineLock
@@ -31,12 +33,15 @@ from fleetctl.scheduler.tick import tick
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
 from fleetctl.store.rounds import recorder_of
+from fleetctl.store.upkeep import upkeep_step
+from fleetctl.transport.build import build_transports
 
 log = logging.getLogger("fleetctl.engine")
 
 TICK_S = 1.0  # how soon a wish saved by another process is looked at
 IDLE_TICK_S = 15.0  # how often deadlines and windows are looked at when nobody wrote
 HOUSEKEEPING_S = 30.0
+HOUSEKEEPING_STEP_S = 0.2  # between small steps, so that rounds get in between
 _RETRY_S = 10.0  # after the store refused a write (disk full, another writer)
 
 T = TypeVar("T")
@@ -55,7 +60,6 @@ class Engine:
         self._plugins: Sequence[Plugin] = plugins
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._stop = asyncio.Event()
-        self._rounds = 0
         self._trouble = ""
 
     async def run(self, *, rounds: int | None = None, on_round: Callable[[int], None] | None = None) -> None:
@@ -87,21 +91,14 @@ class Engine:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        collector = Collector(self.config, self.inventory, self._plugins, clock=self._clock)
-
-        async def take(slot: int, reports: list[HostReport]) -> None:
-            await self._keep(slot, reports)
-
-        async def finish(slot: int, stats: dict[str, Any]) -> None:
-            await self._guarded(self._note_round, slot, stats)
-            self._rounds += 1
-            if on_round is not None:
-                on_round(self._rounds)
-            if rounds is not None and self._rounds >= rounds:
-                self.stop()
-
+        closed: asyncio.Queue[RoundStats] = asyncio.Queue()
+        transports = build_transports(self.config, clock=self._clock)
+        collector = Collector(
+            self.config, self.inventory, transports, self._plugins, self._clock, on_stats=closed.put_nowait
+        )
         tasks = [
-            asyncio.create_task(collector.run(take, finish), name="collector"),
+            asyncio.create_task(collector.run(self._keep), name="collector"),
+            asyncio.create_task(self._note_rounds(closed, rounds, on_round), name="rounds"),
             asyncio.create_task(self._act(), name="scheduler"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self._stop.wait(), name="stop"),
@@ -110,9 +107,21 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await collector.close()
         for task in done:
             task.result()  # a stage that failed by itself ends the engine with its error
+
+    async def _note_rounds(
+        self, closed: asyncio.Queue[RoundStats], rounds: int | None, on_round: Callable[[int], None] | None
+    ) -> None:
+        done = 0
+        while rounds is None or done < rounds:
+            stats = await closed.get()
+            if stats.ok + stats.failed == 0:
+                continue  # the slot in which we started
+            await self._guarded(self._note_round, stats)
+            done += 1
+            if on_round is not None:
+                on_round(done)
 
     async def _keep(self, slot: int, reports: list[HostReport]) -> None:
         """Save and judge one batch. A store that refuses does not stop the polling: it is said once and tried again."""
@@ -129,14 +138,10 @@ class Engine:
             await self._clock.sleep(TICK_S)
 
     async def _keep_house(self) -> None:
-        from fleetctl.store.housekeeping import Housekeeper
-
-        keeper = Housekeeper(self._db, self.config.store)
+        more = True
         while True:
-            await self._clock.sleep(HOUSEKEEPING_S)
-            more = True
-            while more:  # rounds that are ready go in between two steps
-                more = bool(await self._guarded(keeper.step, self._clock.now()))
+            await self._clock.sleep(HOUSEKEEPING_STEP_S if more else HOUSEKEEPING_S)
+            more = await self._guarded(lambda: upkeep_step(self._db, self.config.store, self._clock.now())) is True
 
     # -- on the writer thread ------------------------------------------------------------------------------------------
 
@@ -151,9 +156,9 @@ class Engine:
         recorder_of(self._db).save(slot, reports)
         self._judge.save(self._db, slot, reports)
 
-    def _note_round(self, slot: int, stats: dict[str, Any]) -> None:
+    def _note_round(self, stats: RoundStats) -> None:
         with self._db.write() as conn:
-            save_engine_beat(conn, self._clock.now(), slot=slot, note=stats)
+            save_engine_beat(conn, self._clock.now(), slot=stats.slot, note=asdict(stats))
 
     def _tick(self) -> None:
         result = tick(self._db, self.inventory, self._clock.now(), config=self.config)
@@ -169,18 +174,17 @@ class Engine:
     async def _write(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *arguments)
 
-    async def _guarded(self, function: Callable[..., object], *arguments: Any) -> object:
-        """Run on the writer thread; a StoreError is logged once and the stage goes on."""
+    async def _guarded(self, function: Callable[..., T], *arguments: Any) -> T | None:
+        """Run on the writer thread; a StoreError is logged once and the stage goes on (None)."""
         try:
-            result = await self._write(function, *arguments)
+            answer = await self._write(function, *arguments)
         except StoreError as error:
             if str(error) != self._trouble:
                 self._trouble = str(error)
                 log.error("%s; %s", error, error.hint)
             await self._clock.sleep(_RETRY_S)
-        else:
-            if self._trouble:
-                log.info("the store takes writes again")
-                self._trouble = ""
-            return result
-        return None
+            return None
+        if self._trouble:
+            log.info("the store takes writes again")
+            self._trouble = ""
+        return answer

@@ -1,0 +1,61 @@
+"""One round for cron: ask everybody, save, judge, act once, leave."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import time
+from pathlib import Path
+
+from fleetctl import __version__
+from fleetctl.clock import Clock, SystemClock
+from fleetctl.collector.collector import Collector
+from fleetctl.collector.schedule import slot_of
+from fleetctl.config.schema import Config
+from fleetctl.engine.judge import Judge
+from fleetctl.engine.lock import EngineLock
+from fleetctl.inventory import build_inventory
+from fleetctl.model.host import Host
+from fleetctl.model.report import HostReport
+from fleetctl.model.states import Reach
+from fleetctl.plugin import load_plugins
+from fleetctl.scheduler.tick import tick
+from fleetctl.store.database import Database
+from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
+from fleetctl.store.rounds import recorder_of
+from fleetctl.store.upkeep import upkeep_step
+from fleetctl.transport.build import build_transports
+
+_UPKEEP_S = 5.0  # cron's rounds are the only ones then: some of the time goes into sealing what is old
+
+
+async def poll_once(config: Config, hosts: list[Host] | None = None, clock: Clock | None = None) -> tuple[int, int]:
+    """(hosts that answered, hosts that did not). Raises ConflictError when an engine holds the store."""
+    clock = clock or SystemClock()
+    inventory = build_inventory(config)
+    plugins, _ = load_plugins()
+    path = Path(config.store.path)
+    with EngineLock(path), Database.open(path, write=True) as db:
+        collector = Collector(config, inventory, build_transports(config, clock=clock), plugins, clock)
+        judge = Judge(inventory.hosts, config.thresholds, [rule for p in plugins for rule in p.rules])
+        recorder_of(db).register([metric for plugin in plugins for metric in plugin.metrics])
+        with db.read() as conn:
+            judge.load(conn)
+        began = clock.now()
+        with db.write() as conn:
+            save_engine_start(conn, os.getpid(), platform.node(), __version__, began)
+        reports: list[HostReport] = await collector.round_once(hosts)
+        slot = slot_of(began, config.poll.interval_s)
+        await asyncio.to_thread(recorder_of(db).save, slot, reports)
+        await asyncio.to_thread(judge.save, db, slot, reports)
+        tick(db, inventory, clock.now(), config=config)
+        answered = sum(report.reach in (Reach.FRESH, Reach.HUNG) for report in reports)
+        note = {"slot": slot, "hosts": len(reports), "ok": answered, "failed": len(reports) - answered}
+        with db.write() as conn:
+            save_engine_beat(conn, clock.now(), slot=slot, note={**note, "duration_s": clock.now() - began})
+            save_engine_stop(conn, clock.now())
+        until = time.monotonic() + _UPKEEP_S
+        while time.monotonic() < until and upkeep_step(db, config.store, clock.now()):
+            pass
+        return answered, len(reports) - answered
