@@ -67,30 +67,37 @@ class Join:
     side_by_side: bool
     picks: tuple[tuple[tuple[int, int], ...], ...]  # per column: (view, its column)
     places: tuple[tuple[int | None, ...], ...]  # per device: its row in each view
+    renamed: Mapping[str, str]  # key a later probe gave -> key the first one gave
 
     @classmethod
     def of(cls, views: tuple[KindView, ...], before: Join | None) -> Join:
         columns: dict[str, list[tuple[int, int]]] = {}
         order: dict[str, Device] = {}
+        by_place: dict[str, str] = {}
+        rows: list[dict[str, int]] = []
+        renamed: dict[str, str] = {}
         for number, view in enumerate(views):
             for place, name in enumerate(view.columns):
                 columns.setdefault(name, []).append((number, place))
-            for device in view.devices:
-                first = order.get(device.key)
-                order[device.key] = device if first is None else _filled(first, device)
+            known = _known_as(view.devices, by_place)
+            rows.append({key: n for n, key in enumerate(known)})
+            for key, device in zip(known, view.devices, strict=True):
+                if key != device.key:
+                    renamed[device.key] = key
+                first = order.get(key)
+                order[key] = device if first is None else _filled(first, device)
         devices = tuple(order.values())
         if before is not None and before.devices == devices:
             devices = before.devices
-        rows = [{device.key: n for n, device in enumerate(view.devices)} for view in views]
         keys = [device.key for device in devices]
         return cls(
             views,
             tuple(columns),
             devices,
-            all(len(found) == 1 for found in columns.values())
-            and all([device.key for device in view.devices] == keys for view in views),
+            all(len(found) == 1 for found in columns.values()) and all(list(row) == keys for row in rows),
             tuple(tuple(found) for found in columns.values()),
             tuple(tuple(row.get(key) for row in rows) for key in keys),
+            renamed,
         )
 
     def fits(self, views: tuple[KindView, ...]) -> bool:
@@ -114,7 +121,8 @@ class Join:
             rows = tuple(self._row(views, places) for places in self.places)
         states: dict[str, Mapping[str, str]] = {}
         for view in reversed(views):
-            for key, words in view.states.items():
+            for own, words in view.states.items():
+                key = self.renamed.get(own, own)
                 states[key] = {**states.get(key, {}), **words}
         return Block(kind, self.columns, self.devices, rows, states)
 
@@ -130,6 +138,20 @@ class Join:
                         break
             cells.append(value)
         return tuple(cells)
+
+
+def _known_as(devices: Sequence[Device], by_place: dict[str, str]) -> list[str]:
+    """Their keys; for whole cards at a PCI address under which an earlier probe saw one, the key it gave. A tool that
+    prints no serial and one that does speak of the same card. Notes new places in `by_place`."""
+    places = [d.pci if d.kind == "card" and d.parent is None and d.partition is None else None for d in devices]
+    once = {place for place in places if place is not None and places.count(place) == 1}
+    known = []
+    for device, place in zip(devices, places, strict=True):
+        key = by_place.get(place, device.key) if place in once else device.key
+        if place in once:
+            by_place.setdefault(place, key)
+        known.append(key)
+    return known if len(set(known)) == len(known) else [device.key for device in devices]
 
 
 def _filled(first: Device, second: Device) -> Device:

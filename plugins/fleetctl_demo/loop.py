@@ -128,15 +128,19 @@ def section(id_: str, state: str, mode: str, text: bytes, err: bytes) -> bytes:
     return f"\x1d{id_} {state} 12 {mode}\n".encode() + text + (b"\x1c" + err if err else b"")
 
 
-def one_round(shell: Shell, script: str) -> bytes | None:
-    """The frame that the sh form of the host loop prints for one round, or None when this script is something else."""
+def rounds_of(shell: Shell, script: str) -> bytes | None:
+    """The frames that the sh form of the host loop prints for a script of rounds; None when it is something else."""
     head, ids, rest = script.partition("\nIDS=")
-    last = rest.rstrip("\n").rsplit("\n", 1)[-1].split()
-    if not ids or last[:1] != ["run_round"]:
+    asked = [line.split() for line in rest.splitlines() if line.startswith("run_round ") and "$" not in line]
+    if not ids or not asked:
         return None
     told = dict(word.split("=", 1) for word in shlex.split(head) if "=" in word)
+    return b"".join(_one_round(shell, told, kind, int(seq), words) for _, kind, seq, *words in asked)
+
+
+def _one_round(shell: Shell, told: dict[str, str], kind: str, seq: int, words: list[str]) -> bytes:
     sections = []
-    for word in last[3:]:
+    for word in words:
         id_ = word.partition(":")[0]
         if f"C{id_}" not in told:
             continue
@@ -145,7 +149,7 @@ def one_round(shell: Shell, script: str) -> bytes | None:
         else:
             state, out, err = answer(shell, told[f"C{id_}"])
             sections.append(section(id_, state, FULL, out, err))
-    return frame(last[1], int(last[2]), b"%.3f 0" % shell.host_clock() + b"".join(sections))
+    return frame(kind, seq, b"%.3f 0" % shell.host_clock() + b"".join(sections))
 
 
 @lru_cache(maxsize=8)

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncssh
 
-from fleetctl_demo.loop import SimulatedLoop, one_round
+from fleetctl_demo.loop import SimulatedLoop, rounds_of
 from fleetctl_demo.machine import Machine
 from fleetctl_demo.shell import Shell
 
@@ -83,7 +83,7 @@ class _Session(asyncssh.SSHServerSession[bytes]):
             self._exit(0)
         elif self._command.endswith("/bin/sh -s"):
             script = self._stdin.decode("utf-8", "replace")
-            framed = one_round(self._shell, script)
+            framed = rounds_of(self._shell, script)
             if framed is None or self._chan is None:
                 self._answer(script)
             else:
