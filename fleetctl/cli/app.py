@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "uncordon": ("fleetctl.cli.resume", "the same as resume"),
     "maint": ("fleetctl.cli.maint", "plan a maintenance window"),
     "quarantine": ("fleetctl.cli.quarantine", "isolate nodes that are not to be trusted"),
+    "life": ("fleetctl.cli.life", "stage, burn in, accept, verify, send away, retire"),
     "recheck": ("fleetctl.cli.recheck", "run the return-to-service checks"),
     "alloc": ("fleetctl.cli.alloc", "lease nodes or cards to a tenant"),
     "release": ("fleetctl.cli.release", "give a lease back"),

@@ -59,7 +59,7 @@ def _table(cls: type[Any], path: tuple[str, ...]) -> Iterator[str]:
             yield from lines
 
 
-_LIVE = {"sites", "halls", "racks", "pools", "hosts", "groups"}
+_LIVE = {"sites", "halls", "racks", "pools", "hosts", "groups", "tenants", "prices"}
 
 
 def reference() -> str:

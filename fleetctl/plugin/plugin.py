@@ -59,3 +59,4 @@ class Plugin:
     sources: Mapping[str, str] = field(default_factory=dict)  # scheme -> "module:attribute"
     backends: Mapping[str, str] = field(default_factory=dict)  # name -> "module:attribute"
     commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # name -> ("module:attribute", help)
+    lease_env: Mapping[str, str] = field(default_factory=dict)  # {"CUDA_VISIBLE_DEVICES": "{indexes}"}

@@ -14,7 +14,7 @@ from fleetctl.store.audit import append_audit
 from fleetctl.store.leases import end_lease, held_cards, held_hosts, insert_lease, list_leases
 from fleetctl.store.nodes import get_admin, get_card_admin, list_outside
 from fleetctl.store.requests import decide_request
-from fleetctl.store.scheduler_facts import insert_hooks
+from fleetctl.store.scheduler_facts import insert_hooks, skip_hooks
 
 
 def lease_id(request: str) -> str:
@@ -99,5 +99,6 @@ def end(conn: sqlite3.Connection, config: Config, lease: str, now: int, who: Act
         return False
     if hooks:
         insert_hooks(conn, lease, held_hosts(conn, lease), "epilog")
+    skip_hooks(conn, lease, "prolog", now)
     append_audit(conn, now, who, "end_lease", lease, {"why": why})
     return True

@@ -12,6 +12,7 @@ from fleetctl.model.admin import Actor, ActorKind
 from fleetctl.model.lease import RequestState
 from fleetctl.scheduler.drainer import Steps, drain_step
 from fleetctl.scheduler.fairshare import fair_use
+from fleetctl.scheduler.hooks import finish_ending
 from fleetctl.scheduler.leasing import end, grant, why_over_quota
 from fleetctl.scheduler.live import load_snapshot
 from fleetctl.scheduler.placement import ChipFacts
@@ -75,9 +76,10 @@ def tick(
         result.ended = _end_due(db, config, at)
         with db.write() as conn:
             end_past_reservations(conn, at)
+    finish_ending(db, at)
     result.drain = drain_step(db, inventory, config, at, trust_clock=trusted)
     if trusted:
-        _serve_queue(db, inventory, config, at, chips, result)
+        serve_queue(db, inventory, config, at, chips, result)
     return result
 
 
@@ -113,7 +115,7 @@ def _end_due(db: Connections, config: Config, now: int) -> list[str]:
     return ended
 
 
-def _serve_queue(
+def serve_queue(
     db: Connections,
     inventory: Inventory,
     config: Config,
@@ -121,6 +123,7 @@ def _serve_queue(
     chips: Mapping[str, ChipFacts] | None,
     result: TickResult,
 ) -> None:
+    """Look at the queue once and book what may start. Safe from several processes: each booking is asked again."""
     with db.read() as conn:
         queue = list_queue(conn)
         if not queue:

@@ -16,6 +16,8 @@ class CardFact:
     number: str | None
     chip: str | None
     model: str | None
+    vendor: str | None = None
+    uuid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,12 @@ def list_host_facts(conn: sqlite3.Connection) -> dict[str, HostFact]:
     """Every host that was ever polled. Partitions of a card are left out: the card is what is leased."""
     cards: dict[int, list[CardFact]] = defaultdict(list)
     gone: dict[int, list[str]] = defaultdict(list)
-    for host, key, number, chip, model, gone_at in conn.execute(
-        "SELECT host, key, number, chip, model, gone_at FROM devices WHERE kind = 'card' AND parent IS NULL"
+    for host, key, number, chip, model, vendor, uuid, gone_at in conn.execute(
+        "SELECT host, key, number, chip, model, vendor, uuid, gone_at FROM devices"
+        " WHERE kind = 'card' AND parent IS NULL"
     ):
         if gone_at is None:
-            cards[host].append(CardFact(key, number, chip, model))
+            cards[host].append(CardFact(key, number, chip, model, vendor, uuid))
         else:
             gone[host].append(key)
     return {
@@ -94,3 +97,37 @@ def latest_power(conn: sqlite3.Connection) -> dict[str, float]:
         )
         found.update({r[0]: float(r[1]) for r in rows})
     return found
+
+
+def latest_card_values(conn: sqlite3.Connection, hosts: Collection[str]) -> dict[str, dict[str, dict[str, float]]]:
+    """Host -> card key -> metric -> newest value, from the newest round in which the host sent values."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    metrics = [r[1] for r in conn.execute("PRAGMA table_info(card_samples)") if r[1] not in ("slot", "device")]
+    if not metrics:
+        return found
+    names = ", ".join(f's."{m}"' for m in metrics)
+    for host in hosts:
+        cards: dict[str, dict[str, float]] = {}
+        for row in conn.execute(
+            f"SELECT d.key, {names} FROM hosts h JOIN devices d ON d.host = h.id AND d.kind = 'card'"
+            " AND d.gone_at IS NULL JOIN card_samples s ON s.device = d.id AND s.slot ="
+            " (SELECT MAX(t.slot) FROM card_samples t WHERE t.device = d.id AND t.slot > h.slot - 7200)"
+            " WHERE h.name = ?",
+            (host,),
+        ):
+            cards[row[0]] = {m: float(v) for m, v in zip(metrics, row[1:], strict=True) if v is not None}
+        if cards:
+            found[host] = cards
+    return found
+
+
+def card_words(conn: sqlite3.Connection, host: str) -> dict[str, dict[str, str]]:
+    """Card key -> name -> word of one host: health, throttle reasons, recovery action."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for key, name, word in conn.execute(
+        "SELECT d.key, w.name, w.word FROM device_states w JOIN devices d ON d.id = w.device"
+        " JOIN hosts h ON h.id = d.host WHERE h.name = ? AND d.kind = 'card' AND d.gone_at IS NULL",
+        (host,),
+    ):
+        found[key][name] = word
+    return dict(found)

@@ -131,6 +131,12 @@ def held_hosts(conn: sqlite3.Connection, lease: str) -> list[str]:
     return [r[0] for r in conn.execute("SELECT DISTINCT host FROM hold WHERE lease = ? ORDER BY host", (lease,))]
 
 
+def list_ending(conn: sqlite3.Connection) -> list[str]:
+    """Ids of leases that are over but for their epilogs."""
+    rows = conn.execute("SELECT id FROM lease WHERE state IN ('active', 'ending') AND +state = 'ending' ORDER BY id")
+    return [r[0] for r in rows]
+
+
 def list_holds(conn: sqlite3.Connection) -> list[tuple[str, str, str, int, bool]]:
     """(host, card, lease, milli, exclusive) of everything held now."""
     rows = conn.execute("SELECT host, card, lease, milli, exclusive FROM hold")

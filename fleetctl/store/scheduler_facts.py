@@ -114,3 +114,19 @@ def end_hook(
         (state, at, exit_status, note[:2000], hook.lease, hook.host, hook.kind),
     )
     return done.rowcount == 1
+
+
+def retry_hook(conn: sqlite3.Connection, hook: HookRow, note: str) -> None:
+    """Put a running hook back in line, with what went wrong."""
+    conn.execute(
+        "UPDATE hook_run SET state = 'pending', note = ? WHERE lease = ? AND host = ? AND kind = ? AND state = 'running'",
+        (note[:2000], hook.lease, hook.host, hook.kind),
+    )
+
+
+def skip_hooks(conn: sqlite3.Connection, lease: str, kind: str, at: int) -> None:
+    """Hooks of a kind that have not begun need not run any more."""
+    conn.execute(
+        "UPDATE hook_run SET state = 'skipped', ended_at = ? WHERE lease = ? AND kind = ? AND state = 'pending'",
+        (at, lease, kind),
+    )

@@ -81,8 +81,9 @@ def why_never(shape: Shape, node: NodeView, snapshot: Snapshot) -> str:
 def _why_not_chip(shape: Shape, node: NodeView, facts: ChipFacts | None) -> str:
     if shape.chip and shape.chip.casefold() not in (node.chip or "").casefold():
         return f"has {node.chip or 'cards of an unknown chip'}, not {shape.chip}"
-    if shape.chip_class and (facts is None or facts.chip_class != shape.chip_class):
-        return f"class of {node.chip or 'its chip'} is {(facts.chip_class if facts else '') or 'unknown'}"
+    if shape.chip_class and (facts is None or shape.chip_class not in facts.classes):
+        known = ", ".join(facts.classes) if facts else ""
+        return f"class of {node.chip or 'its chip'} is {known or 'unknown'}, not {shape.chip_class}"
     if shape.min_fp16_tflops is not None:
         if facts is None or facts.fp16_tflops is None:
             return f"FP16 peak of {node.chip or 'its chip'} is not known"
@@ -140,7 +141,7 @@ def _whole_node(shape: Shape, node: NodeView) -> tuple[Hold, ...] | str:
     """All of a node: every card that works, or the node's own slot where it has none."""
     if node.held_by:
         return f"the whole node was asked for, {node.held_by[0]} runs there"
-    working = [c for c in node.cards if not c.why_not]
+    working = [c for c in node.cards if c.open_milli >= WHOLE]
     if len(working) < max(shape.cards, 1 if node.cards else 0):
         return _short(shape, node, len(working))
     if not node.cards:

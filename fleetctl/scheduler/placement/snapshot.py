@@ -10,10 +10,13 @@ from fleetctl.model.lease import WHOLE, Hold
 
 @dataclass(frozen=True, slots=True)
 class ChipFacts:
-    """What the catalogue says of one chip. fp16_tflops: dense, nominal; None where it has no figure."""
+    """What the catalogue says of one chip. fp16_tflops: dense, nominal; None where it has no figure.
+
+    classes: what it is good for, of "general", "ai", "hpc"; () when that is not known.
+    """
 
     chip: str
-    chip_class: str = ""  # "general", "ai", "hpc"
+    classes: tuple[str, ...] = ()
     fp16_tflops: float | None = None
     mem_bytes: int | None = None
     tdp_w: float | None = None

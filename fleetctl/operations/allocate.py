@@ -1,0 +1,349 @@
+"""Asking for cards, keeping them longer, giving them back, holding nodes for later; and where a request would go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from fleetctl.config.schema import Config
+from fleetctl.errors import ConflictError, NotFoundError, UsageError
+from fleetctl.inventory.inventory import Inventory
+from fleetctl.model.admin import Actor
+from fleetctl.model.lease import WHOLE, Lease, LeaseState, Request, RequestState, Reservation, Shape
+from fleetctl.operations.planning import new_id
+from fleetctl.scheduler.fairshare import fair_use
+from fleetctl.scheduler.leasing import end, why_over_quota
+from fleetctl.scheduler.live import load_snapshot
+from fleetctl.scheduler.placement import ChipFacts, Placement, Refusals, Snapshot, choose
+from fleetctl.scheduler.queue import CLASS_ORDER, Promise, at_time, beside, decide, earliest, in_order
+from fleetctl.scheduler.tick import TickResult, serve_queue
+from fleetctl.store.audit import append_audit
+from fleetctl.store.connections import Connections
+from fleetctl.store.leases import find_lease, get_lease, list_leases, renew_lease
+from fleetctl.store.requests import (
+    decide_request,
+    find_request,
+    get_request,
+    insert_request,
+    list_queue,
+)
+from fleetctl.store.reservations import close_reservation, insert_reservation, list_reservations
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Where a request would run and when, or why not. at: epoch seconds, None when nobody can say.
+
+    cost: yuan for its whole duration, None without a price or an end. refusals: every other node and why not.
+    """
+
+    request: Request
+    at: int | None
+    placement: Placement | None
+    why: str
+    refusals: Mapping[str, str]
+    nearest: str = ""
+    ahead: int = 0
+
+    @property
+    def cost(self) -> float | None:
+        if self.placement is None or self.placement.price_per_hour is None or self.request.duration_s is None:
+            return None
+        return self.placement.price_per_hour * self.request.duration_s / 3600.0
+
+
+def make_request(
+    config: Config,
+    tenant: str,
+    shape: Shape,
+    *,
+    who: Actor,
+    now: float,
+    cls: str = "normal",
+    duration_s: int | None = None,
+    start_at: float | None = None,
+    latest_start_at: float | None = None,
+    reservation: str = "",
+) -> Request:
+    """A request that makes sense. Raises UsageError naming what does not."""
+    known = {t.name: t for t in config.tenants}
+    rules = config.scheduling
+    if not tenant.strip():
+        raise UsageError("no tenant was named", hint="--tenant NAME")
+    if rules.known_tenants_only and tenant not in known:
+        raise UsageError(f"no tenant {tenant!r} in fleet.toml", hint=f"known: {', '.join(sorted(known)) or 'none'}")
+    if cls not in CLASS_ORDER:
+        raise UsageError(f"no class {cls!r}", hint=f"one of {', '.join(CLASS_ORDER)}")
+    if tenant in known and cls not in known[tenant].classes:
+        raise UsageError(f"{tenant} may not ask for class {cls}", hint=f"it may: {', '.join(known[tenant].classes)}")
+    _check_shape(shape)
+    if duration_s is None:
+        duration_s = rules.default_duration_s
+    if duration_s is not None and duration_s <= 0:
+        raise UsageError("a lease lasts at least a second")
+    if rules.max_duration_s is not None and (duration_s is None or duration_s > rules.max_duration_s):
+        raise UsageError(f"longer than the longest lease of {rules.max_duration_s} s", hint="--duration, then renew")
+    if start_at is not None and latest_start_at is not None and latest_start_at < start_at:
+        raise UsageError("the latest start lies before the start")
+    return Request(
+        id=new_id("r"),
+        tenant=tenant,
+        shape=shape,
+        submitted_at=int(now),
+        who=str(who),
+        cls=cls,
+        duration_s=duration_s,
+        start_at=None if start_at is None else int(start_at),
+        latest_start_at=None if latest_start_at is None else int(latest_start_at),
+        reservation=reservation,
+    )
+
+
+def _check_shape(shape: Shape) -> None:
+    if not 1 <= shape.nodes <= 100_000:
+        raise UsageError("nodes: at least 1")
+    if not 0 <= shape.cards <= 1024:
+        raise UsageError("cards per node: 0 (whole nodes) to 1024")
+    if not 1 <= shape.milli <= WHOLE:
+        raise UsageError("a part of a card is more than 0 and at most 1")
+    if shape.milli < WHOLE and (shape.cards != 1 or shape.exclusive):
+        raise UsageError(
+            "a part of a card is asked for one card at a time, and shared", hint="--cards 1 without --exclusive"
+        )
+    if shape.same not in ("", "rack", "site"):
+        raise UsageError(f"the gang can share a rack or a site, not {shape.same!r}")
+
+
+def quote(
+    db: Connections,
+    inventory: Inventory,
+    request: Request,
+    *,
+    now: float,
+    config: Config | None = None,
+    chips: Mapping[str, ChipFacts] | None = None,
+) -> Quote:
+    """Where and when a request would run, what it costs, and why not elsewhere. Reads only."""
+    config = config or Config()
+    at = int(now)
+    with db.read() as conn:
+        snapshot = load_snapshot(conn, inventory, config, at, chips)
+        leases = list_leases(conn)
+        queue = [r for r in list_queue(conn) if r.id != request.id]
+        line = in_order([*queue, request], fair_use(conn, config, at), config)
+        cards = request.shape.nodes * request.shape.cards * request.shape.milli / WHOLE
+        over = why_over_quota(conn, config, request.tenant, cards)
+    now_answer = choose(request, snapshot)
+    refusals = now_answer.refused if isinstance(now_answer, Placement) else now_answer.nodes
+    if over:
+        return Quote(request, None, None, over, refusals)
+    asked_for = replace(request, start_at=None)
+    if isinstance(now_answer, Refusals) and now_answer.for_ever:
+        return Quote(request, None, None, f"can never fit: {now_answer.why}", refusals, now_answer.nearest)
+    decisions = decide([asked_for if r.id == request.id else r for r in line], snapshot, leases, config)
+    ahead = next(i for i, r in enumerate(line) if r.id == request.id)
+    started = next((p for r, p in decisions.starts if r.id == request.id), None)
+    if started is not None and (request.start_at is None or request.start_at <= at):
+        return Quote(request, at, started, "", started.refused, ahead=ahead)
+    return _later(request, snapshot, leases, decisions.notes.get(request.id, ""), refusals, ahead, decisions.promises)
+
+
+def _later(
+    request: Request,
+    snapshot: Snapshot,
+    leases: Sequence[Lease],
+    why: str,
+    refusals: Mapping[str, str],
+    ahead: int,
+    promises: Sequence[Promise],
+) -> Quote:
+    others = [p for p in promises if p.request.id != request.id]
+    begin = max(snapshot.now, request.start_at or 0)
+    base = beside(at_time(snapshot, leases, begin), others, request)
+    answer = choose(request, base)
+    if isinstance(answer, Placement) and begin > snapshot.now:
+        return Quote(request, begin, answer, why, refusals, ahead=ahead)
+    promise = earliest(request, base, leases)
+    found = choose(request, at_time(base, leases, promise.at)) if promise.at is not None else None
+    placement = found if isinstance(found, Placement) else None
+    return Quote(request, promise.at, placement, why, refusals, ahead=ahead)
+
+
+def allocate(
+    db: Connections,
+    inventory: Inventory,
+    request: Request,
+    who: Actor,
+    *,
+    now: float,
+    config: Config | None = None,
+    chips: Mapping[str, ChipFacts] | None = None,
+    wait: bool = True,
+) -> Request:
+    """Queue a request and look at the queue at once; the request as it stands then: granted, queued or impossible.
+
+    wait False: granted now or not at all. Sending the same request again changes nothing. Raises ConflictError when it
+    can never fit, its quota forbids it for good, the queue is full, or it cannot start now and may not wait.
+    """
+    config = config or Config()
+    at = int(now)
+    cards = request.shape.nodes * request.shape.cards * request.shape.milli / WHOLE
+    tenant = next((t for t in config.tenants if t.name == request.tenant), None)
+    if tenant is not None and tenant.max_cards is not None and cards > tenant.max_cards:
+        raise ConflictError(
+            f"{cards:g} cards are asked for, the quota of {tenant.name} is {tenant.max_cards:g}",
+            hint=f"ask for at most {tenant.max_cards:g}, or raise max_cards in fleet.toml",
+        )
+    with db.write(durable=True) as conn:
+        if get_request(conn, request.id) is None:
+            if len(list_queue(conn)) >= config.scheduling.max_queue:
+                raise ConflictError(
+                    "the queue is full", hint="`fleetctl queue` shows it; scheduling.max_queue limits it"
+                )
+            insert_request(conn, request)
+            body = {
+                "tenant": request.tenant,
+                "shape": request.shape,
+                "cls": request.cls,
+                "duration_s": request.duration_s,
+            }
+            append_audit(conn, at, who, "request", request.id, body)
+    serve_queue(db, inventory, config, at, chips, TickResult())
+    with db.read() as conn:
+        answered = get_request(conn, request.id)
+    assert answered is not None
+    if answered.state is RequestState.IMPOSSIBLE:
+        raise ConflictError(answered.note, hint="`fleetctl place` with the same words says why, node by node")
+    if answered.state is RequestState.QUEUED and not wait:
+        release(db, request.id, who, now=now, config=config)
+        raise ConflictError(
+            f"cannot start now: {answered.note or 'no room'}", hint="without --now it waits in the queue"
+        )
+    return answered
+
+
+def release(
+    db: Connections, name: str, who: Actor, *, now: float, config: Config | None = None, why: str = "given back"
+) -> str:
+    """End a lease early, or withdraw a queued request. name: an id or its start. Returns the id that was released.
+
+    Raises NotFoundError, UsageError (several begin like that), ConflictError (it is over already).
+    """
+    config = config or Config()
+    at = int(now)
+    with db.write(durable=True) as conn:
+        found = _one(name, find_lease(conn, name), find_request(conn, name))
+        if found.startswith("l"):
+            if not end(conn, config, found, at, who, why):
+                raise ConflictError(f"{found} is over already")
+            return found
+        request = get_request(conn, found)
+        if request is not None and request.state is RequestState.GRANTED and request.lease:
+            if not end(conn, config, request.lease, at, who, why):
+                raise ConflictError(f"{request.lease} is over already")
+            return request.lease
+        if not decide_request(conn, found, RequestState.CANCELLED, at, note=f"withdrawn by {who}"):
+            raise ConflictError(f"{found} is {request.state.value if request else 'gone'} already")
+        append_audit(conn, at, who, "withdraw", found, {"why": why})
+        return found
+
+
+def renew(
+    db: Connections, name: str, who: Actor, *, now: float, end_at: float | None, config: Config | None = None
+) -> Lease:
+    """Move the end of a lease. Raises ConflictError when a window or reservation of somebody else lies in between."""
+    config = config or Config()
+    with db.write(durable=True) as conn:
+        found = _one(name, find_lease(conn, name), [])
+        lease = get_lease(conn, found)
+        if lease is None or lease.state is not LeaseState.ACTIVE:
+            raise ConflictError(f"{found} is over already")
+        if end_at is not None and end_at <= now:
+            raise UsageError("the new end lies in the past", hint=f"`fleetctl release {found}` ends it")
+        longest = config.scheduling.max_duration_s
+        if longest is not None and (end_at is None or end_at - now > longest):
+            raise UsageError(f"longer than the longest lease of {longest} s from now")
+        for held in list_reservations(conn):
+            if held.tenant == lease.tenant or not set(held.hosts) & set(lease.hosts):
+                continue
+            if (end_at is None or end_at > held.start_at) and (held.end_at is None or held.end_at > now):
+                raise ConflictError(
+                    f"{held.id} ({held.kind}) begins on {sorted(set(held.hosts) & set(lease.hosts))[0]} before that",
+                    hint="renew to a time before it",
+                )
+        end_s = None if end_at is None else int(end_at)
+        if not renew_lease(conn, found, end_s, lease.version):
+            raise ConflictError(f"{found} changed meanwhile")
+        append_audit(conn, int(now), who, "renew", found, {"from": lease.end_at, "to": end_s})
+        renewed = get_lease(conn, found)
+    assert renewed is not None
+    return renewed
+
+
+def reserve(
+    db: Connections,
+    inventory: Inventory,
+    nodes: str,
+    tenant: str,
+    *,
+    who: Actor,
+    now: float,
+    start_at: float,
+    end_at: float,
+    reason: str = "",
+) -> Reservation:
+    """Hold nodes for a tenant for a time to come. Raises ConflictError naming what is in the way."""
+    hosts = tuple(h.name for h in inventory.select(nodes))
+    if end_at <= start_at or end_at <= now:
+        raise UsageError("the reservation ends before it begins, or lies in the past")
+    if not hosts or not tenant:
+        raise UsageError("a reservation needs nodes and a tenant")
+    held = Reservation(
+        new_id("w"), "hold", hosts, int(start_at), int(end_at), tenant, str(who), reason, created_at=int(now)
+    )
+    with db.write(durable=True) as conn:
+        wanted = set(hosts)
+        for other in list_reservations(conn):
+            clash = wanted & set(other.hosts)
+            if clash and other.start_at < end_at and (other.end_at is None or other.end_at > start_at):
+                raise ConflictError(f"{sorted(clash)[0]} is spoken for by {other.id} ({other.tenant or other.kind})")
+        for lease in list_leases(conn):
+            clash = wanted & set(lease.hosts)
+            if clash and lease.tenant != tenant and (lease.end_at is None or lease.end_at > start_at):
+                raise ConflictError(
+                    f"{sorted(clash)[0]} is leased to {lease.tenant} beyond that start ({lease.id})",
+                    hint="reserve from a later time, or take other nodes",
+                )
+        insert_reservation(conn, held)
+        body = {"hosts": list(hosts), "tenant": tenant, "start_at": held.start_at, "end_at": held.end_at}
+        append_audit(conn, int(now), who, "reserve", held.id, body)
+    return held
+
+
+def unreserve(db: Connections, reservation: str, who: Actor, *, now: float) -> None:
+    """Give a reservation back. Raises NotFoundError when it is not planned."""
+    with db.write(durable=True) as conn:
+        if not close_reservation(conn, reservation, "cancelled"):
+            raise NotFoundError(f"no planned reservation {reservation}", hint="`fleetctl reserve list` shows them")
+        append_audit(conn, int(now), who, "unreserve", reservation, {})
+
+
+def resolve(db: Connections, name: str, *, only_leases: bool = False) -> tuple[str, Lease | None]:
+    """(id, its lease if it has one) of an id or its start. Raises NotFoundError, UsageError."""
+    with db.read() as conn:
+        found = _one(name, find_lease(conn, name), [] if only_leases else find_request(conn, name))
+        if found.startswith("l"):
+            return found, get_lease(conn, found)
+        request = get_request(conn, found)
+        return found, get_lease(conn, request.lease) if request and request.lease else None
+
+
+def _one(name: str, leases: list[str], requests: list[str]) -> str:
+    found = [*leases, *requests]
+    if name in found:
+        return name
+    if not found:
+        raise NotFoundError(f"no lease or request {name}", hint="`fleetctl leases` and `fleetctl queue` list them")
+    if len(found) > 1:
+        raise UsageError(f"several begin with {name}: {', '.join(found)}")
+    return found[0]

@@ -1,0 +1,49 @@
+"""The decision record as rows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from fleetctl.store.audit import AuditEntry, list_audit
+from fleetctl.views.column import Column, Table
+from fleetctl.views.plans import local
+
+
+def _what(entry: AuditEntry) -> str:
+    """The part of an entry people look for first."""
+    body = entry.body
+    words = [str(body[k]) for k in ("reason", "why", "released", "note") if body.get(k)]
+    if body.get("from") is not None and body.get("to") is not None:
+        words.insert(0, f"{body['from']} -> {body['to']}")
+    if body.get("hosts"):
+        words.append(f"{len(body['hosts'])} nodes")
+    return "; ".join(words)
+
+
+COLUMNS: tuple[Column[AuditEntry], ...] = (
+    Column("seq", "#", lambda r: r.seq, width=5, right=True, doc="number in the chain"),
+    Column("at", "when", lambda r: r.at, show=local, width=16, doc="when it was decided"),
+    Column("who", "who", lambda r: str(r.who), width=14, doc="person, rule or outside scheduler"),
+    Column("verb", "verb", lambda r: r.verb, width=10, doc="what was decided"),
+    Column("subject", "subject", lambda r: r.subject, width=12, doc="node, plan, lease or request"),
+    Column("what", "what", lambda r: _what(r) or None, width=30, doc="reason, change, release"),
+    Column(
+        "body",
+        "body",
+        lambda r: json.dumps(r.body, ensure_ascii=False, sort_keys=True),
+        width=30,
+        wide=True,
+        doc="all of it, as JSON",
+    ),
+    Column("hash", "hash", lambda r: r.hash, width=12, wide=True, doc="of this entry and the one before"),
+)
+
+
+def load_audit(
+    conn: sqlite3.Connection, *, subject: str = "", verb: str = "", since: float | None = None, limit: int | None = 50
+) -> Table[AuditEntry]:
+    """In order; with a limit, the newest so many."""
+    at = None if since is None else int(since)
+    rows = list_audit(conn, subject=subject, verb=verb, since=at, limit=limit)
+    return Table("entry", COLUMNS, rows, lambda r: str(r.seq))

@@ -1,0 +1,119 @@
+"""The line as it is served, the calendar of windows, and what tenants hold, may hold and are owed."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from fleetctl.config.schema import Config
+from fleetctl.inventory.nodesets import fold
+from fleetctl.model.lease import Request, Reservation
+from fleetctl.scheduler.fairshare import fair_use
+from fleetctl.scheduler.queue import in_order
+from fleetctl.store.leases import held_cards, list_leases
+from fleetctl.store.requests import list_queue, list_requests
+from fleetctl.store.reservations import list_reservations
+from fleetctl.views.column import Column, Table
+from fleetctl.views.leases import RequestRow
+from fleetctl.views.units import show_moment
+
+
+def load_line(conn: sqlite3.Connection, config: Config, now: float, *, past: bool = False) -> list[RequestRow]:
+    """The line in the order it is served (class, fair share, age); with `past`, then what was answered, newest first."""
+    line = in_order(list_queue(conn), fair_use(conn, config, int(now)), config)
+    rows = [RequestRow(_readable(request), place, now) for place, request in enumerate(line, 1)]
+    if past:
+        waiting = {r.id for r in line}
+        rows += [RequestRow(r, None, now) for r in list_requests(conn) if r.id not in waiting]
+    return rows
+
+
+def _readable(request: Request) -> Request:
+    """A moment inside a note is epoch seconds in the store, so that every reader sees its own time zone."""
+    head, mark, tail = request.note.rpartition("can start at ")
+    if not mark or not tail.isdecimal():
+        return request
+    at = datetime.fromtimestamp(int(tail)).astimezone().strftime("%Y-%m-%d %H:%M %z")
+    return replace(request, note=f"{head}{mark}{at}")
+
+
+RESERVATION_COLUMNS: tuple[Column[Reservation], ...] = (
+    Column("id", "id", lambda r: r.id, width=10, doc="what `reserve cancel` takes"),
+    Column("kind", "kind", lambda r: r.kind, width=5, doc="hold: for a tenant; maint: for work on the nodes"),
+    Column("tenant", "tenant", lambda r: r.tenant or None, width=8, doc="whom it is held for"),
+    Column("nodes", "nodes", lambda r: fold(r.hosts), width=16, doc="node set"),
+    Column("start_at", "from", lambda r: r.start_at, show_moment, 19, doc="begins, epoch seconds"),
+    Column("end_at", "until", lambda r: r.end_at, show_moment, 19, doc="ends, epoch seconds; unknown: open"),
+    Column("state", "state", lambda r: r.state, width=8, role="state", doc="planned, cancelled or over"),
+    Column("reason", "reason", lambda r: r.reason or None, width=12, doc="what for"),
+    Column("who", "who", lambda r: r.who or None, width=12, wide=True, doc="who set it"),
+    Column("plan", "plan", lambda r: r.plan, width=10, wide=True, doc="plan it belongs to"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRow:
+    """One tenant. used_cards: now; fair: its part of all recent use; owed: the part its share gives it; both 0 to 1."""
+
+    tenant: str
+    used_cards: float
+    max_cards: float | None
+    leases: int
+    max_leases: int | None
+    queued: int
+    share: float
+    fair: float | None
+    owed: float
+
+    @property
+    def over(self) -> bool:
+        return self.max_cards is not None and self.used_cards > self.max_cards + 1e-9
+
+
+QUOTA_COLUMNS: tuple[Column[QuotaRow], ...] = (
+    Column("tenant", "tenant", lambda r: r.tenant, width=10, doc="name"),
+    Column("used_cards", "cards", lambda r: r.used_cards, width=6, right=True, doc="cards held now"),
+    Column("max_cards", "quota", lambda r: r.max_cards, width=6, right=True, doc="cards at most; unknown: no limit"),
+    Column("over", "over", lambda r: r.over, width=5, doc="holds more than its quota; nothing is taken away for that"),
+    Column("leases", "leases", lambda r: r.leases, width=6, right=True, doc="leases held now"),
+    Column("max_leases", "most", lambda r: r.max_leases, width=5, right=True, wide=True, doc="leases at most"),
+    Column("queued", "queued", lambda r: r.queued, width=6, right=True, doc="requests that wait"),
+    Column("share", "share", lambda r: r.share, width=6, right=True, wide=True, doc="weight in fair share"),
+    Column("used_pct", "used", lambda r: _pct(r.fair), width=6, right=True, doc="its part of recent use, %"),
+    Column("owed_pct", "owed", lambda r: _pct(r.owed), width=6, right=True, doc="the part its share gives it, %"),
+)
+
+
+def _pct(part: float | None) -> float | None:
+    return None if part is None else round(100.0 * part, 1)
+
+
+def load_reservations(conn: sqlite3.Connection, *, past: bool = False) -> Table[Reservation]:
+    """The calendar: reservations and maintenance windows by start."""
+    return Table("reservation", RESERVATION_COLUMNS, list_reservations(conn, only_planned=not past), lambda r: r.id)
+
+
+def load_quotas(conn: sqlite3.Connection, config: Config, now: float) -> Table[QuotaRow]:
+    """Tenants of fleet.toml, then others that hold or held something."""
+    held, used = held_cards(conn), fair_use(conn, config, int(now))
+    queue, leases = list_queue(conn), list_leases(conn)
+    known = {t.name: t for t in config.tenants}
+    names = list(dict.fromkeys([*known, *sorted({*held, *used, *(r.tenant for r in queue)})]))
+    total = sum(used.values())
+    shares = {name: known[name].share if name in known else 1.0 for name in names}
+    rows = [
+        QuotaRow(
+            tenant=name,
+            used_cards=held.get(name, 0.0),
+            max_cards=known[name].max_cards if name in known else None,
+            leases=sum(1 for x in leases if x.tenant == name),
+            max_leases=known[name].max_leases if name in known else None,
+            queued=sum(1 for r in queue if r.tenant == name),
+            share=shares[name],
+            fair=used.get(name, 0.0) / total if total else None,
+            owed=shares[name] / sum(shares.values()),
+        )
+        for name in names
+    ]
+    return Table("tenant", QUOTA_COLUMNS, rows, lambda r: r.tenant)
