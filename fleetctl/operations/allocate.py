@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fleetctl.config.schema import Config
 from fleetctl.errors import ConflictError, NotFoundError, UsageError
@@ -16,6 +16,7 @@ from fleetctl.scheduler.leasing import end, why_over_quota
 from fleetctl.scheduler.live import load_snapshot
 from fleetctl.scheduler.placement import ChipFacts, Placement, Refusals, Snapshot, choose
 from fleetctl.scheduler.queue import CLASS_ORDER, Promise, at_time, beside, decide, earliest, in_order
+from fleetctl.scheduler.quote import Quote
 from fleetctl.scheduler.tick import TickResult, serve_queue
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
@@ -28,28 +29,6 @@ from fleetctl.store.requests import (
     list_queue,
 )
 from fleetctl.store.reservations import close_reservation, insert_reservation, list_reservations
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """Where a request would run and when, or why not. at: epoch seconds, None when nobody can say.
-
-    cost: yuan for its whole duration, None without a price or an end. refusals: every other node and why not.
-    """
-
-    request: Request
-    at: int | None
-    placement: Placement | None
-    why: str
-    refusals: Mapping[str, str]
-    nearest: str = ""
-    ahead: int = 0
-
-    @property
-    def cost(self) -> float | None:
-        if self.placement is None or self.placement.price_per_hour is None or self.request.duration_s is None:
-            return None
-        return self.placement.price_per_hour * self.request.duration_s / 3600.0
 
 
 def make_request(

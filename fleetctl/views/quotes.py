@@ -9,7 +9,7 @@ from typing import Any
 from fleetctl.i18n import _
 from fleetctl.inventory.nodesets import fold
 from fleetctl.model.lease import Lease, Request
-from fleetctl.operations.allocate import Quote
+from fleetctl.scheduler.quote import Quote
 from fleetctl.views.leases import shape_words
 from fleetctl.views.plans import local, moment
 
