@@ -48,12 +48,12 @@ def drain_step(db: Connections, inventory: Inventory, config: Config, now: int, 
     if trust_clock:
         _begin_due_plans(db, inventory, config, now, steps)
     with db.read() as conn:
-        picture = load_picture(conn, config, now)
+        picture = load_picture(conn, config, now, only_kept=True)
     if trust_clock:
         _act_on_deadlines(db, config, picture, now, steps)
         if steps.ended:
             with db.read() as conn:
-                picture = load_picture(conn, config, now)
+                picture = load_picture(conn, config, now, only_kept=True)
     _record_observations(db, picture, now, steps)
     _close_plans(db, config, now, steps)
     return steps
@@ -127,7 +127,11 @@ def _close_plans(db: Connections, config: Config, now: int, steps: Steps) -> Non
                     steps.closed.append(plan)
             continue
         with db.read() as conn:
-            moves = _moves(load_picture(conn, config, now), rows, {s.host for s in list_backend_steps(conn, plan=plan)})
+            moves = _moves(
+                load_picture(conn, config, now, only_kept=True),
+                rows,
+                {s.host for s in list_backend_steps(conn, plan=plan)},
+            )
         if not moves:
             continue
         with db.write() as conn:

@@ -101,8 +101,11 @@ class Picture:
         return frozenset(h for h in hosts if self.state(h) is not Admin.IN_SERVICE)
 
 
-def load_picture(conn: sqlite3.Connection, config: Config, now: int) -> Picture:
-    """Read everything once; conn's snapshot makes it consistent."""
+def load_picture(conn: sqlite3.Connection, config: Config, now: int, *, only_kept: bool = False) -> Picture:
+    """Read everything once; conn's snapshot makes it consistent.
+
+    only_kept: what hosts say is read only for those somebody keeps out of service, which is all the drainer asks.
+    """
     held: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     alone: set[tuple[str, str]] = set()
     for host, card, lease, milli, exclusive in list_holds(conn):
@@ -110,12 +113,17 @@ def load_picture(conn: sqlite3.Connection, config: Config, now: int) -> Picture:
         if exclusive:
             alone.add((host, card))
     waits = config.scheduling.drain_waits_for_processes
+    records, outside = list_admin(conn), list_outside(conn)
+    kept = None
+    if only_kept:
+        kept = {h for h, r in records.items() if r.wish is not Wish.SERVE or r.observed is not Admin.IN_SERVICE}
+        kept |= set(outside)
     return Picture(
         now=now,
-        records=list_admin(conn),
+        records=records,
         card_records=list_card_admin(conn),
-        outside=list_outside(conn),
-        facts=list_host_facts(conn),
+        outside=outside,
+        facts=list_host_facts(conn, kept),
         processes=count_processes(conn, config.scheduling.drain_ignores) if waits else {},
         held={
             host: {

@@ -21,11 +21,12 @@ from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
 from fleetctl.store.leases import due_leases, list_leases
 from fleetctl.store.requests import decide_request, list_queue, note_request
-from fleetctl.store.reservations import end_past_reservations
+from fleetctl.store.reservations import end_past_reservations, list_reservations
 from fleetctl.store.scheduler_facts import get_fact, set_fact
 
 QUEUE = Actor(ActorKind.RULE, "queue")
 CLOCK = Actor(ActorKind.RULE, "clock")
+CLOCK_NOTE_S = 30  # how often the time is noted; a tick that has nothing to do writes nothing
 
 
 @dataclass
@@ -74,8 +75,7 @@ def tick(
     trusted = not result.clock
     if trusted:
         result.ended = _end_due(db, config, at)
-        with db.write() as conn:
-            end_past_reservations(conn, at)
+        _close_reservations(db, at)
     finish_ending(db, at)
     result.drain = drain_step(db, inventory, config, at, trust_clock=trusted)
     if trusted:
@@ -94,6 +94,8 @@ def watch_clock(db: Connections, config: Config, now: int) -> str:
     suspect = fact.get("suspect")
     last: int = fact.get("last", now)
     doubt = now - last > config.scheduling.clock_jump_s and (suspect is None or now < suspect)
+    if not doubt and suspect is None and fact and abs(now - last) < CLOCK_NOTE_S:
+        return ""
     with db.write() as conn:
         if doubt:
             set_fact(conn, "clock", {"last": last, "suspect": now})
@@ -113,6 +115,14 @@ def _end_due(db: Connections, config: Config, now: int) -> list[str]:
             if lease in due_leases(conn, now) and end(conn, config, lease, now, QUEUE, "its time is over"):
                 ended.append(lease)
     return ended
+
+
+def _close_reservations(db: Connections, now: int) -> None:
+    with db.read() as conn:
+        due = any(r.end_at is not None and r.end_at <= now for r in list_reservations(conn))
+    if due:
+        with db.write() as conn:
+            end_past_reservations(conn, now)
 
 
 def serve_queue(

@@ -31,8 +31,10 @@ class HostFact:
     gone: tuple[str, ...] = ()
 
 
-def list_host_facts(conn: sqlite3.Connection) -> dict[str, HostFact]:
-    """Every host that was ever polled. Partitions of a card are left out: the card is what is leased."""
+def list_host_facts(conn: sqlite3.Connection, hosts: Collection[str] | None = None) -> dict[str, HostFact]:
+    """Every host that was ever polled, or those of them that are named. Partitions are left out: cards are leased."""
+    if hosts is not None and len(hosts) <= 500:
+        return _some_host_facts(conn, hosts)
     cards: dict[int, list[CardFact]] = defaultdict(list)
     gone: dict[int, list[str]] = defaultdict(list)
     for host, key, number, chip, model, vendor, uuid, gone_at in conn.execute(
@@ -47,6 +49,26 @@ def list_host_facts(conn: sqlite3.Connection) -> dict[str, HostFact]:
         name: HostFact(name, reach, at, tuple(sorted(cards[id_], key=_card_order)), tuple(sorted(gone[id_])))
         for id_, name, reach, at in conn.execute("SELECT id, name, reach, answer_at FROM hosts")
     }
+
+
+def _some_host_facts(conn: sqlite3.Connection, hosts: Collection[str]) -> dict[str, HostFact]:
+    found = {}
+    for host in hosts:
+        row = conn.execute("SELECT id, reach, answer_at FROM hosts WHERE name = ?", (host,)).fetchone()
+        if row is None:
+            continue
+        cards, gone = [], []
+        for key, number, chip, model, vendor, uuid, gone_at in conn.execute(
+            "SELECT key, number, chip, model, vendor, uuid, gone_at FROM devices"
+            " WHERE host = ? AND kind = 'card' AND parent IS NULL",
+            (row[0],),
+        ):
+            if gone_at is None:
+                cards.append(CardFact(key, number, chip, model, vendor, uuid))
+            else:
+                gone.append(key)
+        found[host] = HostFact(host, row[1], row[2], tuple(sorted(cards, key=_card_order)), tuple(sorted(gone)))
+    return found
 
 
 def _card_order(card: CardFact) -> tuple[int, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,13 +55,13 @@ path = "{db}"
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     (tmp_path / "fleet.toml").write_text(FLEET.format(db=tmp_path / "fleet.db"))
     monkeypatch.setenv("FLEETCTL_CONFIG", str(tmp_path / "fleet.toml"))
     monkeypatch.setenv("FLEETCTL_LANG", "en")
     with SchedulerFleet.make(tmp_path / "fleet.db").db:
         pass
-    yield Cli(capsys, monkeypatch)
+    return Cli(capsys, monkeypatch)
 
 
 class Cli:
