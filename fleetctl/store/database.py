@@ -22,6 +22,7 @@ from fleetctl.store.faults import refuse_network_disk, store_errors
 
 APPLICATION_ID = 0x464C4354  # "FLCT", so that `file` and we know whose database it is
 BUSY_TIMEOUT_S = 10.0  # longer than any transaction of ours; a round of 100,000 cards takes well under one second
+_EFFECTIVE = os.access in os.supports_effective_ids
 _WAL_LIMIT_BYTES = 128 * 1024 * 1024  # the log is cut back to this after a checkpoint
 
 
@@ -108,7 +109,7 @@ class Database:
     def _connect_reader(self) -> sqlite3.Connection:
         uri = f"file:{quote(str(self.path.absolute()))}?mode=ro"
         wal = self.path.with_name(self.path.name + "-wal")
-        if not os.access(self.path.parent, os.W_OK) and not wal.exists():
+        if not os.access(self.path.parent, os.W_OK, effective_ids=_EFFECTIVE) and not wal.exists():
             # A reader of a WAL file needs its -shm beside it; where it cannot be made (a backup on read-only media)
             # and no log is left over, nobody else writes and the file can be read as it is.
             uri += "&immutable=1"
