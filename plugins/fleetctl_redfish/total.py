@@ -55,10 +55,8 @@ def total_power(tree: Mapping[str, Json]) -> Total | None:
     equipment = _equipment(tree)
     if equipment is not None:
         return equipment
-    roots = _roots(tree)
     zero: Total | None = None
-    for rank in sorted({r for r, _ in roots}):
-        level = [path for r, path in roots if r == rank]
+    for level in _levels(tree):
         totals = [t for t in (_chassis_total(tree, path) for path in level) if t is not None]
         if not totals:
             continue
@@ -86,22 +84,31 @@ def _equipment(tree: Mapping[str, Json]) -> Total | None:
     return None
 
 
-def _roots(tree: Mapping[str, Json]) -> list[tuple[int, str]]:
-    """Chassis that stand for a machine: not contained in another one that was read, ranked by type."""
-    out = []
+def _levels(tree: Mapping[str, Json]) -> list[list[str]]:
+    """Chassis that can stand for a machine, outermost first and best type first; one level is tried at a time."""
+    levels: dict[tuple[int, int], list[str]] = {}
     for path, chassis in tree.items():
         if path.count("/") != 4 or not path.startswith("/redfish/v1/Chassis/"):
             continue
-        rank = _RANKS.get(text_of(chassis.get("ChassisType")))
-        if rank is None and "ChassisType" in chassis and text_of(chassis.get("ChassisType")):
-            continue
-        links = chassis.get("Links")
+        kind = text_of(chassis.get("ChassisType"))
+        rank = _RANKS.get(kind, 2 if not kind else None)
+        if rank is not None:
+            levels.setdefault((_depth(tree, path), rank), []).append(path)
+    return [levels[key] for key in sorted(levels)]
+
+
+def _depth(tree: Mapping[str, Json], path: str) -> int:
+    """How many chassis that were read contain this one; a circle counts as its length."""
+    seen: set[str] = set()
+    while path not in seen:
+        seen.add(path)
+        links = (tree.get(path) or {}).get("Links")
         inside = links.get("ContainedBy") if isinstance(links, Mapping) else None
         owner = inside.get("@odata.id") if isinstance(inside, Mapping) else None
-        if isinstance(owner, str) and owner.rstrip("/") in tree and owner.rstrip("/") != path:
-            continue
-        out.append((2 if rank is None else rank, path))
-    return out
+        if not isinstance(owner, str) or owner.rstrip("/") not in tree:
+            break
+        path = owner.rstrip("/")
+    return len(seen) - 1
 
 
 def _chassis_total(tree: Mapping[str, Json], path: str) -> Total | None:

@@ -146,6 +146,7 @@ EXCERPTS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
 EXCERPT_EXTRAS = {"ApparentVA": ("apparent_power", "VA"), "ReactiveVAR": ("reactive_power", "var")}
 _GONE = ("Absent", "Disabled")
 _ABSENT = (*NOTHING_NUMBERS, -1.0)
+_MARGIN = re.compile(r"(?i)margin|mgn|tjmax|dts")
 _MAX_DEPTH = 6
 _MAX_RAW = 80
 
@@ -163,6 +164,8 @@ class Found:
         self, quantity: str, where: str, raw: Any, unit: str, source: str, at: float, *, gone: bool = False
     ) -> None:
         """One number, or one unknown where the BMC has none."""
+        if quantity == "temperature" and _MARGIN.search(where):
+            quantity = "temperature_margin"  # degrees below the limit: negative on Intel boards
         absent = NOTHING_NUMBERS if quantity.startswith("temperature") else _ABSENT
         value = None if gone else number(raw, absent)
         shown = raw if isinstance(raw, str) else json.dumps(raw, default=str)

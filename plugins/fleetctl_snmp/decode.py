@@ -220,7 +220,8 @@ BY_UNIT = {
 def total_power(decoded: Decoded) -> tuple[float, str] | None:
     """The first order of totals in which every input told its power: inputs of one level are added, levels never.
 
-    A zero gives way to a later order above zero: several UPSes fill the table they do not measure with zeros.
+    A zero gives way to a later order above zero: several UPSes fill the table they do not measure with zeros;
+    a zero beside a load above zero is no measurement at all.
     """
     zero: tuple[float, str] | None = None
     for order in sorted(decoded.totals):
@@ -230,4 +231,5 @@ def total_power(decoded: Decoded) -> tuple[float, str] | None:
             if found[0] > 0:
                 return found
             zero = zero or found
-    return zero
+    loaded = any(r.quantity == "load" and r.value > 0 for r in decoded.readings)
+    return None if loaded else zero
