@@ -52,6 +52,7 @@ _COLOURS = {
 _RESET = "\x1b[0m"
 CUT = "~"  # ASCII: an ellipsis may take one cell or two
 GAP = "  "
+LONGEST = 160  # cells of one column of a table that goes to no terminal; -o wide and the machine formats cut nothing
 
 
 def clean(text: str) -> str:
@@ -167,6 +168,8 @@ def table_lines(
     body = [texts(c, table.rows, moment) for c in columns]
     widths = [max(cells(title), _longest(column)) for title, column in zip(titles, body, strict=True)]
     gap = GAP
+    if not wide:
+        widths = [min(w, LONGEST) for w in widths]
     if width is not None:
         gap = GAP if sum(widths) + len(GAP) * (len(columns) - 1) <= width else " "
         _shrink(columns, widths, width - len(gap) * (len(columns) - 1))

@@ -90,9 +90,9 @@ def _order(axis: str) -> Iterable[Any]:
 
 def _print_worst(view: Overview) -> None:
     """The largest groups of findings and the nodes that deserve the first look."""
-    from fleetctl.cli.output import clean, cut, fold, paint, terminal_width, use_colour
+    from fleetctl.cli.output import LONGEST, clean, cut, fold, paint, terminal_width, use_colour
 
-    width = terminal_width(sys.stdout)
+    width = terminal_width(sys.stdout) or LONGEST
     lines = []
     for group in view.groups[:WORST]:
         where = fold(group.nodes) if group.nodes else view.fleet
@@ -104,7 +104,7 @@ def _print_worst(view: Overview) -> None:
     if lines:
         print()
     for state, text in lines:
-        shown = text if width is None else cut(text, width)
+        shown = cut(text, width)
         print(paint(shown, state) if use_colour(sys.stdout) else shown)
     if len(view.groups) > WORST:
         print(_("... and {n} more rules; `fleetctl findings` prints all").format(n=len(view.groups) - WORST))

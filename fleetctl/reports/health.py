@@ -17,6 +17,7 @@ from fleetctl.views.totals import ANSWERING, RUNGS, Totals, total
 from fleetctl.views.units import iso_moment, show_age, show_count, show_moment, show_pct, show_temp, show_watts
 
 Fold = Callable[[Iterable[str]], str]
+MAX_CHARS = 160  # of one node set in a line for people; JSON carries it whole
 MAX_LINES = 20  # of one section; what is left over is counted, not dropped in silence
 
 
@@ -113,6 +114,8 @@ def _limited(name: str, title: str, lines: Sequence[Line]) -> Section:
 
 def _count(n: int, nodes: Sequence[str], fold: Fold) -> str:
     where = fold(nodes) if nodes else _("the fleet")
+    if len(where) > MAX_CHARS:
+        where = f"{where[:MAX_CHARS]}~"
     return f"{where} ({n})" if n > 1 else where
 
 

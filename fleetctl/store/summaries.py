@@ -180,3 +180,53 @@ def _slow(conn: sqlite3.Connection, kind: str, names: Sequence[str], slots: Sequ
         (kind, slots[-1], *names),
     )
     return [(metric, slot) for metric, slot in rows if slot < slots[1]]
+
+
+class LeaseSpan(NamedTuple):
+    """A lease that held something on one host. ended_at None: it still does."""
+
+    id: str
+    tenant: str
+    cards: int
+    start_at: int
+    ended_at: int | None
+    ended_why: str
+
+
+def lease_spans(conn: sqlite3.Connection, host: str, since: float) -> list[LeaseSpan]:
+    """Leases on a host that began or ended after `since`, or still hold, oldest first."""
+    rows = conn.execute(
+        """
+        SELECT l.id, l.tenant, sum(c.card <> ''), l.start_at, l.ended_at, l.ended_why
+          FROM lease_card c
+          JOIN lease l ON l.id = c.lease
+         WHERE c.host = ? AND (l.ended_at IS NULL OR l.ended_at >= ?)
+         GROUP BY l.id
+         ORDER BY l.start_at, l.id
+        """,
+        (host, int(since)),
+    )
+    return [LeaseSpan._make(row) for row in rows]
+
+
+class DeviceName(NamedTuple):
+    """What people call a device: its host and the number its tool prints."""
+
+    host: str
+    number: str | None
+    key: str
+    chip: str | None
+
+
+def name_devices(conn: sqlite3.Connection, ids: Iterable[int]) -> dict[int, DeviceName]:
+    """Row id -> host, number, key and chip."""
+    rows = conn.execute(
+        """
+        SELECT d.id, h.name, d.number, d.key, ifnull(d.chip, d.model)
+          FROM json_each(?) j
+          JOIN devices d ON d.id = j.value
+          JOIN hosts h   ON h.id = d.host
+        """,
+        (json.dumps(list(ids)),),
+    )
+    return {row[0]: DeviceName._make(row[1:]) for row in rows}

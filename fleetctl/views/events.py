@@ -64,6 +64,29 @@ def table(rows: list[EventRow]) -> Table[EventRow]:
     return Table("event", COLUMNS, rows, lambda r: str(r.id))
 
 
+FOLDED_COLUMNS: tuple[Column[EventGroup], ...] = (
+    Column("last_at", "age", lambda g: g.last_at, width=5, right=True, role="age", doc="when it happened last"),
+    Column("first_at", "first", lambda g: g.first_at, width=5, right=True, wide=True, role="age", doc="when first"),
+    Column("severity", "severity", lambda g: g.severity.value, width=7, role="state", doc="ok, warn, crit, unknown"),
+    Column("kind", "kind", lambda g: g.kind, width=8, doc="fault, reach, probe, device, state, finding ..."),
+    Column("name", "name", lambda g: g.name, width=10, doc="what repeats: fault code, probe, rule"),
+    Column("count", "count", lambda g: g.count, width=5, right=True, doc="how often"),
+    Column("node_count", "on", lambda g: len(g.nodes), width=5, right=True, doc="nodes"),
+    Column("nodes", "nodes", lambda g: _folded(g.nodes), width=12, doc="node set"),
+    Column("text", "text", lambda g: g.sample, width=20, doc="what the newest says"),
+)
+
+
+def _folded(names: Iterable[str]) -> str | None:
+    from fleetctl.inventory.nodesets import fold
+
+    return fold(names) or None
+
+
+def folded_table(rows: list[EventGroup]) -> Table[EventGroup]:
+    return Table("event", FOLDED_COLUMNS, rows, lambda g: g.name)
+
+
 def load(
     conn: sqlite3.Connection,
     *,

@@ -69,6 +69,29 @@ def table(rows: list[FindingRow]) -> Table[FindingRow]:
     return Table("finding", COLUMNS, rows, lambda r: str(r.id))
 
 
+FOLDED_COLUMNS: tuple[Column[FindingGroup], ...] = (
+    Column("severity", "severity", lambda g: g.severity.value, width=7, role="state", doc="warn, crit or unknown"),
+    Column("rule", "rule", lambda g: g.rule, width=12, doc="rule that speaks"),
+    Column("findings", "count", lambda g: g.findings, width=5, right=True, doc="how many"),
+    Column("node_count", "on", lambda g: len(g.nodes), width=5, right=True, doc="nodes"),
+    Column("nodes", "nodes", lambda g: _folded(g.nodes), width=12, doc="node set"),
+    Column("acked", "acked", lambda g: g.acked, width=5, right=True, wide=True, doc="of which somebody knows"),
+    Column("since_at", "since", lambda g: g.since_at, width=5, right=True, role="age", doc="the oldest"),
+    Column("newest_at", "newest", lambda g: g.newest_at, width=6, right=True, wide=True, role="age", doc="the newest"),
+    Column("text", "text", lambda g: g.sample, width=20, doc="what the oldest says"),
+)
+
+
+def _folded(names: Iterable[str]) -> str | None:
+    from fleetctl.inventory.nodesets import fold
+
+    return fold(names) or None
+
+
+def folded_table(rows: list[FindingGroup]) -> Table[FindingGroup]:
+    return Table("rule", FOLDED_COLUMNS, rows, lambda g: g.rule)
+
+
 def load(
     conn: sqlite3.Connection,
     inventory: Inventory,

@@ -1,0 +1,101 @@
+"""`fleetctl history`: one metric of one node or card over time, as a plot or as data."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleetctl.cli.options import NodeArgument, OutputOption
+from fleetctl.cli.output import Format
+from fleetctl.i18n import _
+
+if TYPE_CHECKING:
+    from fleetctl.model.metric import Metric
+    from fleetctl.store.devices import StoredDevice
+    from fleetctl.views.series import SeriesRow
+
+POINTS = 400  # what a plot can show; data formats print every value unless --step is given
+
+app = typer.Typer()
+
+
+@app.command()
+def history(
+    node: NodeArgument,
+    metric: Annotated[str, typer.Argument(help="temp_c, util_pct, power_w, load1 ... or the start of a name")],
+    card: Annotated[str, typer.Option("--card", "-c", help="one card, by the number its tool prints")] = "",
+    since: Annotated[str, typer.Option("--since", help="how far back: 90m, 12h, 7d")] = "24h",
+    step: Annotated[str, typer.Option("--step", help="one value per 5m, 1h ...; none: every value")] = "",
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """One metric over time. A metric of the host needs no card; one of cards is drawn for --card, else for each."""
+    from fleetctl.cli import context
+    from fleetctl.cli.listing import one_host, parse_since, snapshot
+    from fleetctl.cli.output import print_table, say
+    from fleetctl.store.series import read_series
+    from fleetctl.views.series import SeriesRow, table
+
+    host, now = one_host(node), context.now()
+    start = now - parse_since(since)
+    people = output in (Format.TABLE, Format.WIDE)
+    width = int(parse_since(step)) if step else (max(int((now - start) / POINTS), 1) if people else None)
+    rows: list[SeriesRow] = []
+    with snapshot() as conn:
+        found, devices = _devices(conn, host.name, metric, card)
+        for device in devices:
+            name = f"{host.name}/{device.device.index or device.device.key}" if found.of == "card" else host.name
+            points = read_series(conn, device.id, found.name, start, now, width)
+            rows += [SeriesRow(name, p.at, p.value, p.low, p.high, p.n) for p in points]
+            if people and points:
+                _plot(name, found, rows[len(rows) - len(points) :], start, now)
+    if not people:
+        print_table(table(rows, found), output, now=now)
+    elif not rows:
+        say(_("no values of {metric} in the last {span}").format(metric=found.name, span=since))
+
+
+def _devices(conn: sqlite3.Connection, host: str, name: str, card: str) -> tuple[Metric, list[StoredDevice]]:
+    """The metric and the devices it is drawn for. Raises NotFoundError."""
+    from fleetctl.cli.listing import find_metric
+    from fleetctl.errors import NotFoundError
+    from fleetctl.store.devices import list_devices
+
+    try:
+        metric = find_metric(conn, "card" if card else "host", name)
+    except NotFoundError:
+        metric = find_metric(conn, "card", name)
+    devices = list_devices(conn, host, kind=metric.of)
+    if card:
+        devices = [d for d in devices if card in (d.device.index, d.device.key, d.device.uuid, d.device.pci)]
+        if not devices:
+            raise NotFoundError(
+                _("{node} has no card {card}").format(node=host, card=repr(card)),
+                hint=_("`fleetctl show {node}` lists its cards").format(node=host),
+            )
+    else:
+        devices = [d for d in devices if d.gone_at is None] or devices
+    return metric, devices
+
+
+def _plot(name: str, metric: Metric, rows: list[SeriesRow], since: float, until: float) -> None:
+    from fleetctl.cli.output import clean, terminal_width
+    from fleetctl.views.plot import Sample, plot_lines
+    from fleetctl.views.units import show_unit
+
+    low, high = min(r.low for r in rows), max(r.high for r in rows)
+    last = show_unit(rows[-1].value, metric.unit)
+    extremes = f"{show_unit(low, metric.unit)} .. {show_unit(high, metric.unit)}"
+    print(
+        clean(
+            _("{name} {metric}: {extremes}, last {last}").format(
+                name=name, metric=metric.name, extremes=extremes, last=last
+            )
+        )
+    )
+    points = [Sample(r.at, r.value, r.low, r.high) for r in rows]
+    width = min(terminal_width(sys.stdout) or 80, 200)
+    lines = plot_lines(points, since, until, width=width, height=8, show=lambda v: show_unit(round(v, 2), metric.unit))
+    print("\n".join(lines) + "\n")
