@@ -32,8 +32,8 @@ from fleetctl.plugin import Plugin, load_plugins
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
+from fleetctl.store.housekeeping import Housekeeper
 from fleetctl.store.rounds import recorder_of
-from fleetctl.store.upkeep import upkeep_step
 from fleetctl.transport.build import build_transports
 
 log = logging.getLogger("fleetctl.engine")
@@ -138,10 +138,11 @@ class Engine:
             await self._clock.sleep(TICK_S)
 
     async def _keep_house(self) -> None:
+        keeper = Housekeeper(self._db, self.config.store)
         more = True
         while True:
             await self._clock.sleep(HOUSEKEEPING_STEP_S if more else HOUSEKEEPING_S)
-            more = await self._guarded(lambda: upkeep_step(self._db, self.config.store, self._clock.now())) is True
+            more = await self._guarded(keeper.step, self._clock.now()) is True
 
     # -- on the writer thread ------------------------------------------------------------------------------------------
 
