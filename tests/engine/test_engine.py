@@ -1,0 +1,116 @@
+"""The whole way: real SSH servers, one engine, one store, and what the commands then say."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from fleetctl.store.database import Database
+from fleetctl.store.hosts import list_host_states
+from tests.fakes.live_fleet import Fleet, engine, environment, fleetctl
+
+
+def test_headless_demo_polls_and_prints() -> None:
+    command = [sys.executable, "-m", "fleetctl", "demo", "--headless", "--hosts", "6", "--rounds", "2", "-o", "json"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["nodes"] == 6
+    assert sum(told["reach"].values()) == 6
+
+
+def test_every_fault_is_told_apart(fleet: Fleet) -> None:
+    faults = (
+        ("auth", "lg-h100-01"),
+        ("down", "lg-h100-02"),
+        ("hang", "lg-h100-03"),
+        ("lost", "lg-h100-04"),
+        ("disk", "lg-h100-05"),
+        ("skew", "lg-h100-06"),
+        ("garbage", "lg-h100-07"),
+        ("ecc", "lg-h100-08"),
+    )
+    config = fleet(20, faults)
+    with engine(config) as running:
+        running.wait_for("round", times=6)
+        nodes = {row["name"]: row for row in json.loads(fleetctl(config, "nodes", "-o", "json").stdout)}
+    assert nodes["lg-h100-01"]["reach"] == "unreachable"
+    assert nodes["lg-h100-02"]["reach"] == "unreachable"
+    assert nodes["lg-h100-07"]["reach"] == "unreachable"
+    assert nodes["lg-h100-03"]["reach"] in ("hung", "fresh")
+    assert nodes["lg-h100-04"]["cards_found"] == 7
+    rules = {}
+    with Database.open(config.with_name("fleet.db"), write=False) as db, db.read() as conn:
+        for host, rule in conn.execute("SELECT h.name, f.rule FROM findings f JOIN hosts h ON h.id = f.host"):
+            rules.setdefault(host, set()).add(rule)
+    assert "refused" in rules["lg-h100-01"]
+    assert "unreachable" in rules["lg-h100-02"]
+    assert "probe_hung" in rules["lg-h100-03"]
+    assert "cards_missing" not in rules["lg-h100-03"], "a hung tool is not a lost card"
+    assert "cards_missing" in rules["lg-h100-04"]
+    assert "disk_full" in rules["lg-h100-05"]
+    assert "clock_skew" in rules["lg-h100-06"]
+    assert "ecc_uncorrected" in rules["lg-h100-08"]
+
+
+def test_one_shot_poll_and_poll_beside_an_engine(fleet: Fleet) -> None:
+    config = fleet(6)
+    first = fleetctl(config, "poll", "-o", "json")
+    told = json.loads(first.stdout)[0]
+    assert told["hosts_ok"] + told["hosts_failed"] == 6, first.stderr
+    with engine(config) as running:
+        running.wait_for("round")
+        second = fleetctl(config, "poll")
+        assert second.returncode == 0
+        assert "polls already" in second.stderr
+
+
+def test_sigkill_at_any_moment_loses_nothing(fleet: Fleet) -> None:
+    """Kill at arbitrary moments: what was committed stays, the file is sound, wishes and audit survive, it goes on."""
+    config = fleet(6)
+    database = config.with_name("fleet.db")
+    rng = random.Random(11)
+    for attempt in range(4):
+        with engine(config) as running:
+            running.wait_for("round", times=rng.randint(1, 2))
+            if attempt == 1:
+                cordon = fleetctl(config, "cordon", "lg-h100-01", "--reason", "hw: under test", "--yes")
+                assert cordon.returncode == 0, cordon.stderr
+            before = newest(database)
+            running.child.send_signal(signal.SIGKILL)
+            running.child.wait()
+        assert newest(database) >= before
+    with engine(config) as running:
+        running.wait_for("round", times=2)
+        assert newest(database) > before
+        nodes = {row["name"]: row for row in json.loads(fleetctl(config, "nodes", "-o", "json").stdout)}
+        assert nodes["lg-h100-01"]["admin"] == "cordoned"
+    assert fleetctl(config, "audit", "verify").returncode == 0
+    assert fleetctl(config, "db", "check").returncode == 0
+
+
+def newest(database: Path) -> int:
+    with Database.open(database, write=False) as db, db.read() as conn:
+        return max((state.slot for state in list_host_states(conn)), default=0)
+
+
+def test_second_engine_says_who_holds_the_fleet(fleet: Fleet) -> None:
+    config = fleet(3)
+    with engine(config) as running:
+        running.wait_for("round")
+        second = fleetctl(config, "engine", "run", "--rounds", "1")
+        assert second.returncode == 5
+        assert f"pid {running.child.pid}" in second.stderr
+
+
+def test_engine_starts_in_the_background_and_stops_in_order(fleet: Fleet) -> None:
+    config = fleet(3)
+    assert fleetctl(config, "engine", "start").returncode == 0
+    assert fleetctl(config, "engine", "status", "-o", "json").returncode == 0
+    assert fleetctl(config, "engine", "stop").returncode == 0
+    assert fleetctl(config, "engine", "status").returncode == 6
+    assert environment(config)["FLEETCTL_CONFIG"] == str(config)
