@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from fleetctl.config import Config, load_config
 from fleetctl.errors import FleetctlError
 from fleetctl.i18n import _, set_language
+from fleetctl.inventory import Inventory, build_inventory
 from fleetctl.tui.feed import Feed
 from fleetctl.tui.messages import FeedBroken, StoreChanged
 from fleetctl.tui.palette import FleetCommands
@@ -278,3 +281,20 @@ def few_colours() -> bool:
         return False
     term = os.environ.get("TERM", "")
     return not any(word in term for word in ("256", "direct", "kitty", "alacritty", "ghostty", "truecolor"))
+
+
+def open_console(config: Config, inventory: Inventory, *, config_path: Path | None = None) -> None:
+    """Run the console on a fleet until it is left. An engine is started if none runs."""
+    from fleetctl.tui.store_source import StoreSource
+
+    source = StoreSource(config, inventory)
+    try:
+        Console(source).run()
+    finally:
+        source.close()
+
+
+def run_console(config_path: Path | None = None) -> None:
+    """As open_console, from a fleet file. Raises ConfigError."""
+    config = load_config(config_path)
+    open_console(config, build_inventory(config), config_path=config_path)

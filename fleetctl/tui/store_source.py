@@ -1,0 +1,288 @@
+"""The Source the console runs on: one database, one inventory, the views and the operations."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, is_dataclass
+from functools import partial
+from typing import Any
+
+from fleetctl.clock import Clock, SystemClock
+from fleetctl.config.schema import Config
+from fleetctl.errors import NotFoundError
+from fleetctl.i18n import _
+from fleetctl.inventory.inventory import Inventory
+from fleetctl.model.admin import Actor, ActorKind
+from fleetctl.model.plan import Plan
+from fleetctl.store.card_places import CardPlace, devices_mark, list_card_places
+from fleetctl.store.database import Database
+from fleetctl.store.engine_row import engine_row
+from fleetctl.store.findings import FindingState, acknowledge_finding, list_findings
+from fleetctl.store.hosts import host_state
+from fleetctl.store.leases import list_holds
+from fleetctl.store.samples import latest_samples, latest_slot
+from fleetctl.tui.source import FleetView, NodeView, Places, PlanPreview, PlansView, Pulse, QueueView
+from fleetctl.tui.widgets.heat_map import CardGrid
+from fleetctl.tui.widgets.plot import Series
+from fleetctl.views import devices, events, findings, leases, node_cards, node_history, nodes, plans, probes
+from fleetctl.views.column import Table
+from fleetctl.views.nodes import NodeRow
+from fleetctl.views.units import show_moment
+
+EVENTS = 2000  # newest events kept on the screen
+# What is drawn for each figure of the heat map: the metrics read, its unit.
+_PICTURES: dict[str, tuple[tuple[str, ...], str]] = {
+    "temp_c": (("temp_c",), "°C"),
+    "util_pct": (("util_pct",), "%"),
+    "mem_pct": (("mem_used_bytes", "mem_total_bytes"), "%"),
+    "power_w": (("power_w",), "W"),
+}
+_SHARES = (10.0, 25.0, 40.0, 55.0, 70.0, 85.0, 95.0)
+_WATTS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0)
+
+
+class StoreSource:
+    """See fleetctl.tui.source. The database is opened when it is first asked, read only; a change opens it for writing
+    and closes it again, so that the engine never waits for a screen."""
+
+    def __init__(self, config: Config, inventory: Inventory, *, clock: Clock | None = None) -> None:
+        self.config, self.inventory = config, inventory
+        self.fleet = config.name
+        self.stale_s = config.poll.interval_s * config.poll.stale_after
+        self.places = Places(
+            hosts=sorted(inventory.hosts),
+            racks={rack.name: rack.site for rack in inventory.racks.values()},
+            pools=sorted(inventory.pools),
+            sites=sorted(inventory.sites),
+        )
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._db: Database | None = None
+        self._places_mark: tuple[int, ...] = ()
+        self._card_places: dict[str, list[CardPlace]] = {}
+
+    def _database(self) -> Database:
+        with self._lock:
+            if self._db is None:
+                self._db = Database.open(self.config.store.path, write=False)
+            return self._db
+
+    def close(self) -> None:
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    # Questions
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    def version(self) -> int:
+        return self._database().data_version()
+
+    def pulse(self) -> Pulse:
+        with self._database().read() as conn:
+            engine = engine_row(conn)
+            slot = max((s for kind in ("card", "host") if (s := latest_slot(conn, kind)) is not None), default=None)
+        if engine is None:
+            return Pulse(data_at=slot)
+        return Pulse(slot, engine.beat_at, engine.stopped_at, engine.version)
+
+    def nodes(self) -> Table[NodeRow]:
+        with self._database().read() as conn:
+            return nodes.table(nodes.load(conn, self.inventory, self.now(), config=self.config))
+
+    def overview(self) -> FleetView:
+        with self._database().read() as conn:
+            rows = nodes.load(conn, self.inventory, self.now(), config=self.config)
+            open_findings = findings.load(conn, self.inventory)
+            waiting = leases.load_requests(conn, self.now())
+            held = len({lease for _host, _card, lease, _milli, _whole in list_holds(conn)})
+        return FleetView(nodes.table(rows), findings.table(open_findings), len(waiting), held)
+
+    def node(self, name: str, hours: float) -> NodeView:
+        host = self.inventory.hosts.get(name)
+        if host is None:
+            raise NotFoundError(_("no node named {name} in this fleet").format(name=name))
+        now = self.now()
+        with self._database().read() as conn:
+            row = nodes.load(conn, self.inventory, now, config=self.config, host=name)[0]
+            cards = devices.load(conn, {name: host.site}, node=name)
+            held: dict[str, str] = {}
+            for held_host, card, lease, _milli, _whole in list_holds(conn):
+                if held_host == name:
+                    held[card] = f"{held[card]},{lease}" if card in held else lease
+            states = (FindingState.FIRING, FindingState.PENDING)
+            found = findings.load(conn, self.inventory, node=name, states=states)
+            happened = events.load(conn, node=name, limit=500)
+            leased = leases.load_leases(conn, now, node=name)
+            asked = probes.load(conn, name)
+            told = host_state(conn, name)
+            since = now - hours * 3600
+            curves = node_history.load(conn, name, since, now, interval_s=self.config.poll.interval_s)
+        facts = [(key, str(value)) for key, value in sorted(told.facts.items())] if told is not None else []
+        declared = [
+            (_("address"), host.address or host.name),
+            (_("transport"), host.transport),
+            (_("jump host"), host.jump or "-"),
+        ]
+        if told is not None:
+            declared.append((_("state since"), show_moment(told.reach_since)))
+            declared.append((_("last report"), show_moment(told.report_at)))
+        return NodeView(
+            row=row,
+            cards=node_cards.table(cards, found, held, now=now, stale_after_s=self.stale_s),
+            findings=findings.table(found),
+            events=events.table(happened),
+            leases=leases.lease_table(leased),
+            probes=asked,
+            facts=[*facts, *declared],
+            plots=[Series(c.title, c.unit, c.points, since, now, c.bottom, c.top) for c in curves],
+        )
+
+    def cards(self, metric: str) -> CardGrid:
+        metrics, unit = _PICTURES[metric]
+        with self._database().read() as conn:
+            mark = devices_mark(conn)
+            if mark != self._places_mark:
+                places: dict[str, list[CardPlace]] = defaultdict(list)
+                for place in list_card_places(conn):
+                    places[place.host].append(place)
+                self._card_places, self._places_mark = dict(places), mark
+            rows = latest_samples(conn, "card", metrics)
+        known: dict[int, float | int | None]
+        if metric == "mem_pct":
+            known = {d: 100.0 * v[0] / v[1] for d, _slot, v in rows if v[0] is not None and v[1]}
+        else:
+            known = {d: v[0] for d, _slot, v in rows}
+        values: list[float | None] = []
+        starts, hosts = [0], []
+        for host in self.inventory.hosts.values():
+            seen = self._card_places.get(host.name, ())
+            values += [known.get(place.id) for place in seen]
+            # Cards that should be there and are not stand as unknown: a hole in the picture would look cold.
+            values += [None] * ((host.cards or 0) - len(seen))
+            starts.append(len(values))
+            hosts.append((host.name, host.rack or host.hall or host.site))
+        newest = max((slot for _d, slot, _v in rows), default=None)
+        return CardGrid(metric, unit, hosts, starts, values, self._bounds(metric), newest)
+
+    def _bounds(self, metric: str) -> tuple[float, ...]:
+        limits = self.config.thresholds
+        if metric == "temp_c":
+            return (40.0, 50.0, 58.0, 66.0, 74.0, limits.card_temp_warn_c, limits.card_temp_crit_c)
+        return _WATTS if metric == "power_w" else _SHARES
+
+    def queue(self) -> QueueView:
+        with self._database().read() as conn:
+            now = self.now()
+            requests = leases.request_table(leases.load_requests(conn, now))
+            return QueueView(requests, leases.lease_table(leases.load_leases(conn, now)))
+
+    def plans(self) -> PlansView:
+        with self._database().read() as conn:
+            return PlansView(plans.load(conn), self._steps)
+
+    def _steps(self, plan: str) -> Table[Any]:
+        with self._database().read() as conn:
+            return plans.load_nodes(conn, plan)
+
+    def events(self) -> Table[Any]:
+        with self._database().read() as conn:
+            return events.table(events.load(conn, limit=EVENTS))
+
+    def record(self, noun: str, key: str) -> Any:
+        if noun == "node":
+            view = self.node(key, 1.0)
+            tables = ("cards", "findings", "events", "leases", "probes")
+            rows = {name: [_plain(r) for r in getattr(view, name).rows] for name in tables}
+            return {"node": _plain(view.row), "facts": dict(view.facts), **rows}
+        if noun == "plan":
+            with self._database().read() as conn:
+                plan = plans.load_plan(conn, key)
+            return None if plan is None else plans.plan_record(plan)
+        tables_of: dict[str, Callable[[], Table[Any]]] = {
+            "event": self.events,
+            "finding": lambda: self.overview().findings,
+            "lease": lambda: self.queue().leases,
+            "request": lambda: self.queue().requests,
+        }
+        table = tables_of[noun]() if noun in tables_of else None
+        row = next((r for r in table.rows if table.key(r) == key), None) if table is not None else None
+        return _plain(row) if row is not None else {noun: key}
+
+    def fold(self, names: Iterable[str]) -> str:
+        return self.inventory.fold(names)
+
+    def select(self, nodeset: str) -> list[str]:
+        return [host.name for host in self.inventory.select(nodeset)]
+
+    # Changes
+
+    def _who(self) -> Actor:
+        return Actor(ActorKind.PERSON, getpass.getuser())
+
+    def plan(self, verb: str, nodes: Sequence[str], reason: str) -> PlanPreview:
+        from fleetctl.operations import node_verbs
+
+        verbs: dict[str, Callable[..., Plan]] = {
+            "drain": node_verbs.plan_drain,
+            "resume": node_verbs.plan_resume,
+            "cordon": node_verbs.plan_cordon,
+        }
+        make = partial(verbs[verb], self._database(), self.inventory, list(nodes), reason)
+        plan = make(who=self._who(), now=self.now(), config=self.config)
+        lines = [(line, _tone(line)) for line in plans.plan_lines(plan)]
+        refused = "\n".join(str(guard) for guard in plan.refusals)
+        if not plan.nodes and not refused:
+            refused = _("none of these nodes can change; see why below")
+        return PlanPreview(
+            verb=verb,
+            nodes=self.fold(plan.hosts),
+            count=plan.confirm_count or len(plan.nodes),
+            lines=lines,
+            must_type=plan.confirm_count is not None,
+            refused=refused,
+            token=plan,
+        )
+
+    def apply(self, preview: PlanPreview) -> str:
+        from fleetctl.operations.applying import apply
+
+        with Database.open(self.config.store.path, write=True) as db:
+            action = apply(
+                db, preview.token, self._who(), inventory=self.inventory, config=self.config, now=self.now()
+            )
+        return action.plan
+
+    def acknowledge(self, noun: str, keys: Sequence[str]) -> int:
+        who, now = self._who().name, self.now()
+        with self._database().read() as conn:
+            if noun == "finding":
+                numbers = [int(key) for key in keys]
+            else:
+                wanted = set(keys)
+                numbers = [f.id for f in list_findings(conn) if f.host in wanted]
+        if not numbers:
+            return 0
+        with Database.open(self.config.store.path, write=True) as db, db.write(durable=True) as conn:
+            return sum(acknowledge_finding(conn, now, number, who) for number in numbers)
+
+
+def _tone(line: str) -> str:
+    """How a line of a plan reads: what is refused or warned of stands out."""
+    if line.lstrip().startswith("!"):
+        return "warn"
+    return "plain" if line.startswith("  ") else "strong"
+
+
+def _plain(row: Any) -> Any:
+    """A row as JSON takes it."""
+    if is_dataclass(row) and not isinstance(row, type):
+        return json.loads(json.dumps(asdict(row), default=str, ensure_ascii=False))
+    return str(row)

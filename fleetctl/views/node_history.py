@@ -1,0 +1,58 @@
+"""How one node was lately: mean utilisation, hottest card, power and memory over time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fleetctl.store.catalogue import sample_columns
+from fleetctl.store.devices import list_devices
+from fleetctl.store.series import read_metrics
+
+# (title, unit, metric of cards, how cards become one figure, bottom, top of the scale)
+_CURVES: tuple[tuple[str, str, str, Callable[[Sequence[float]], float], float | None, float | None], ...] = (
+    ("utilisation", "%", "util_pct", lambda v: sum(v) / len(v), 0.0, 100.0),
+    ("hottest card", "C", "temp_c", max, None, None),
+    ("power", "W", "power_w", sum, None, None),
+    ("card memory", "GiB", "mem_used_bytes", lambda v: sum(v) / 2**30, 0.0, None),
+)
+MOST_POINTS = 360  # a plot has fewer dots; more would only be thrown away
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """points: (epoch seconds, value), rising; a round without values has no point. bottom, top: None fits the data."""
+
+    title: str
+    unit: str
+    points: Sequence[tuple[float, float]]
+    bottom: float | None
+    top: float | None
+
+
+def step_for(seconds: float, interval_s: float) -> int | None:
+    """The step that keeps a span below MOST_POINTS, whole minutes, whole hours beyond one; None: every round."""
+    step = seconds / MOST_POINTS
+    if step <= interval_s:
+        return None
+    return int(-(-step // 3600) * 3600) if step > 1800 else int(-(-step // 60) * 60)
+
+
+def load(conn: sqlite3.Connection, host: str, since: float, until: float, *, interval_s: float) -> list[Curve]:
+    """The curves of one node. Partitions are left out: their share is part of their card's."""
+    cards = [d for d in list_devices(conn, host, kind="card", gone=False) if d.device.parent is None]
+    there = set(sample_columns(conn, "card"))
+    metrics = [metric for _title, _unit, metric, _join, _low, _top in _CURVES if metric in there]
+    values: dict[str, dict[int, list[float]]] = {metric: defaultdict(list) for metric in metrics}
+    step_s = step_for(until - since, interval_s)
+    for card in cards:
+        for metric, points in read_metrics(conn, card.id, metrics, since, until, step_s).items():
+            for point in points:
+                values[metric][point.at].append(point.value)
+    return [
+        Curve(title, unit, [(float(at), join(found)) for at, found in sorted(values[metric].items())], low, top)
+        for title, unit, metric, join, low, top in _CURVES
+        if metric in values
+    ]
