@@ -255,9 +255,7 @@ class StoreSource:
         from fleetctl.operations.applying import apply
 
         with Database.open(self.config.store.path, write=True) as db:
-            action = apply(
-                db, preview.token, self._who(), inventory=self.inventory, config=self.config, now=self.now()
-            )
+            action = apply(db, preview.token, self._who(), inventory=self.inventory, config=self.config, now=self.now())
         return action.plan
 
     def acknowledge(self, noun: str, keys: Sequence[str]) -> int:

@@ -10,12 +10,16 @@ from typing import Any
 
 from fleetctl.errors import NotFoundError
 from fleetctl.inventory.nodesets import expand, fold
+from fleetctl.model.admin import Actor, ActorKind
+from fleetctl.model.plan import Action, PlanState
 from fleetctl.model.states import Admin, Health, Load, Reach
 from fleetctl.tui.source import FleetView, NodeView, Places, PlanPreview, PlansView, Pulse, QueueView
 from fleetctl.tui.widgets.heat_map import CardGrid
 from fleetctl.tui.widgets.plot import Series
-from fleetctl.views import nodes
+from fleetctl.views import events, findings, nodes, plans
 from fleetctl.views.column import Column, Table
+from fleetctl.views.events import EventRow
+from fleetctl.views.findings import FindingRow
 from fleetctl.views.nodes import NodeRow
 from fleetctl.views.units import show_pct, show_temp, show_watts
 
@@ -205,7 +209,7 @@ class FleetSource:
                                  for i in range(360)], since, self.clock, low, top)
             for k, (title, unit, mid, swing, low, top) in enumerate(shapes)
         ]  # fmt: skip
-        events = [Line(f"e{i}", self.clock - 600 * i - 30, s, name, t) for i, (s, t) in enumerate(EVENTS)]
+        happened = [self._event(i, self.clock - 600 * i - 30, name) for i in range(len(EVENTS))]
         probes = [
             Line("nvidia.nvml", self.clock - 12, "done", name, "0.04 s"),
             Line("system", self.clock - 12, "done", name, "0.01 s"),
@@ -214,13 +218,21 @@ class FleetSource:
                  ("serial", "2102313ABC"), ("address", f"{name}.{row.site}.example"))  # fmt: skip
         leases = [Line("L0042", self.clock - 7200, "active", name, "tenant atlas, cards 0-5, ends in 6h")]
         return NodeView(row, Table("card", CARD_COLUMNS, cards, lambda c: c.index), self._findings(name),
-                        lines("event", *events), lines("lease", *leases), lines("probe", *probes), facts, plots)  # fmt: skip
+                        events.table(happened), lines("lease", *leases), lines("probe", *probes), facts, plots)  # fmt: skip
 
-    def _findings(self, name: str | None) -> Table[Line]:
+    def _findings(self, name: str | None) -> Table[Any]:
         rows = [r for r in self.rows if r.findings and (name is None or r.name == name)]
-        return lines(
-            "finding", *(Line(f"f{r.name}", self.clock - 900, r.health.value, r.name, r.findings or "") for r in rows)
-        )
+        return findings.table(
+            [
+                FindingRow(i, r.name, r.site, "GPU-3", "card.lost", r.health, "firing", r.findings or "",
+                           since_at=self.clock - 900, seen_at=self.clock - 12)
+                for i, r in enumerate(rows)
+            ]
+        )  # fmt: skip
+
+    def _event(self, number: int, at: float, host: str) -> EventRow:
+        severity, text = EVENTS[number % len(EVENTS)]
+        return EventRow(number, at, at, 1, host, None, "finding", severity, "card.lost", text)
 
     def cards(self, metric: str) -> CardGrid:
         values: list[float | None] = []
@@ -259,25 +271,24 @@ class FleetSource:
         return QueueView(lines("request", *waiting), lines("lease", *leases))
 
     def plans(self) -> PlansView:
-        plans = [Line("P0003", self.clock - 4000, "running", None, "drain gpu[009-016]: 5 drained, 3 wait for work to end"),
-                 Line("P0002", self.clock - 90000, "done", None, "resume gpu042")]  # fmt: skip
-        return PlansView(
-            lines("plan", *plans),
-            lambda plan: lines(
-                "node",
-                *(
-                    Line(f"gpu{i:03d}", self.clock - 100, "draining" if i > 13 else "drained", f"gpu{i:03d}", plan)
-                    for i in range(9, 17)
-                ),
-            ),
+        chen = Actor(ActorKind.PERSON, "chen")
+        actions = [
+            Action("p-drain003", "drain", PlanState.RUNNING, chen, int(self.clock) - 4000, int(self.clock) - 4000,
+                   8, 5, 3, reason="hw: ECC errors on card 1"),
+            Action("p-resume02", "resume", PlanState.DONE, chen, int(self.clock) - 90000, int(self.clock) - 90000, 1, 1),
+        ]  # fmt: skip
+        return PlansView(Table("plan", plans.COLUMNS, actions, lambda r: r.plan), self._steps)
+
+    def _steps(self, plan: str) -> Table[Line]:
+        names = [f"gpu{i:03d}" for i in range(9, 17)]
+        return lines(
+            "node", *(Line(n, self.clock - 100, "draining" if n > "gpu013" else "drained", n, plan) for n in names)
         )
 
-    def events(self) -> Table[Line]:
-        rows = [
-            Line(f"e{i}", self.clock - 37 * i, s, self.rows[i * 13 % self.hosts].name, t)
-            for i, (s, t) in enumerate(EVENTS * 30)
-        ]
-        return lines("event", *rows)
+    def events(self) -> Table[Any]:
+        return events.table(
+            [self._event(i, self.clock - 37 * i, self.rows[i * 13 % self.hosts].name) for i in range(120)]
+        )
 
     def record(self, noun: str, key: str) -> Any:
         return {"noun": noun, "key": key, "说明": "原始记录", "values": {"temp_c": 71, "util_pct": None}}
@@ -318,8 +329,8 @@ class FleetSource:
 
 
 EVENTS = (
-    ("crit", "Xid 79: card 3 has fallen off the bus"),
-    ("warn", "reach: fresh -> hung, nvidia-smi does not end"),
-    ("info", "drain began: hw: ECC errors on card 1"),
-    ("ok", "resolved: card 5 at 88C for 12 rounds"),
+    (Health.CRIT, "Xid 79: card 3 has fallen off the bus"),
+    (Health.WARN, "reach: fresh -> hung, nvidia-smi does not end"),
+    (Health.OK, "drain began: hw: ECC errors on card 1"),
+    (Health.OK, "resolved: card 5 at 88C for 12 rounds"),
 )

@@ -195,7 +195,7 @@ async def test_panes_of_a_node_one_at_a_time_on_a_small_screen() -> None:
 
 async def test_other_screens_show_their_lists() -> None:
     async with opened() as (app, pilot):
-        for key, words in (("4", "tenant orion"), ("5", "Nodes of plan P0003"), ("6", "Xid 79")):
+        for key, words in (("4", "tenant orion"), ("5", "Nodes of plan p-drain003"), ("6", "Xid 79")):
             await press(app, pilot, key)
             assert words in text_of(app)
 

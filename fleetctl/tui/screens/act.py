@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -128,7 +129,10 @@ class ActScreen(ModalScreen[None]):
         glyph = self.query_one(TextPane).glyphs
         lines: list[list[Run]] = [[(f" {text}", tone)] for text, tone in preview.lines]
         if preview.refused:
-            lines = [[(f" {glyph.crit} {line}", "crit")] for line in preview.refused.splitlines()] + [[]] + lines
+            room = max(20, self.query_one(TextPane).size.width - 4)
+            said = [part for line in preview.refused.splitlines() for part in wrap(line, room)]
+            marks = [f" {glyph.crit} ", *["   "] * len(said)]
+            lines = [[(mark + line, "crit")] for mark, line in zip(marks, said, strict=False)] + [[]] + lines
         self.query_one(TextPane).show(lines)
         if preview.refused:
             self._foot([(f" {_('not possible as it stands')}", "crit")], _("Esc back"))

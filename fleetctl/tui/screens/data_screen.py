@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events
@@ -264,7 +265,7 @@ class DataScreen(Screen[None]):
             target.focus()
 
 
-def sort_letters(columns: Any) -> dict[str, Column[Any]]:
+def sort_letters(columns: Sequence[Column[Any]]) -> dict[str, Column[Any]]:
     """A letter per column: the first free one of its name, so that most are what one would guess."""
     letters: dict[str, Column[Any]] = {}
     for column in columns:
@@ -273,3 +274,9 @@ def sort_letters(columns: Any) -> dict[str, Column[Any]]:
         if letter is not None:
             letters[letter] = column
     return letters
+
+
+def pick(columns: Sequence[Column[Any]], names: str) -> list[Column[Any]]:
+    """Columns by name, in the order of the names; names nobody knows are left out."""
+    by_name = {c.name: c for c in columns}
+    return [by_name[name] for name in names.split() if name in by_name]

@@ -11,17 +11,24 @@ from textual.containers import Container, Vertical
 
 from fleetctl.i18n import _
 from fleetctl.tui.look import fit, state_text
-from fleetctl.tui.screens.data_screen import DataScreen
+from fleetctl.tui.screens.data_screen import DataScreen, pick
 from fleetctl.tui.source import NodeView
 from fleetctl.tui.widgets.bars import RunBlock, RunLine
 from fleetctl.tui.widgets.drawn import Run
 from fleetctl.tui.widgets.fleet_table import FleetTable
 from fleetctl.tui.widgets.plot import Plot
 from fleetctl.tui.widgets.text_pane import TextPane
+from fleetctl.views import events, findings
+from fleetctl.views.column import Column
 from fleetctl.views.units import show_age
 
 PLOTS = 4
 SPANS_H = (1.0, 6.0, 24.0, 168.0)
+# On the page of one node its own name says nothing.
+_COLUMNS: dict[str, list[Column[Any]]] = {
+    "findings": pick(findings.COLUMNS, "severity device rule text since_at acked_by"),
+    "events": pick(events.COLUMNS, "last_at severity device kind text count"),
+}
 PANES = ("history", "findings", "events", "leases", "probes", "facts")
 
 
@@ -67,7 +74,7 @@ class NodeScreen(DataScreen):
             ):
                 with Vertical(id=f"pane-{name}", classes="pane"):
                     yield RunLine(classes="heading pane-title")
-                    yield FleetTable(id=f"table-{name}", empty=empty)
+                    yield FleetTable(_COLUMNS.get(name, ()), id=f"table-{name}", empty=empty)
             with Vertical(id="pane-facts", classes="pane"):
                 yield RunLine(classes="heading pane-title")
                 yield TextPane(id="facts")

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 
 from fleetctl.errors import FleetctlError
 from fleetctl.i18n import _
-from fleetctl.tui.screens.data_screen import DataScreen
+from fleetctl.tui.screens.data_screen import DataScreen, pick
 from fleetctl.tui.widgets.arranged import Arranged, Order, arrange
 from fleetctl.tui.widgets.drawn import Run
 from fleetctl.tui.widgets.fleet_table import FleetTable
@@ -70,7 +70,7 @@ class NodesScreen(DataScreen):
         return self.query_one("#nodes", FleetTable)
 
     def body(self) -> ComposeResult:
-        yield FleetTable(_pick(nodes.COLUMNS, SHOWN), id="nodes", empty="no node passes the filter", markable=True)
+        yield FleetTable(pick(nodes.COLUMNS, SHOWN), id="nodes", empty="no node passes the filter", markable=True)
 
     # Loading
 
@@ -106,7 +106,7 @@ class NodesScreen(DataScreen):
         if self.fold is not None:
             wanted: list[Column[Any]] = list(groups.COLUMNS)
         else:
-            wanted = _pick(nodes.COLUMNS, SHOWN if self.size.width >= 132 else NARROW)
+            wanted = pick(nodes.COLUMNS, SHOWN if self.size.width >= 132 else NARROW)
         if list(self.table.columns) != wanted:
             self.table.set_columns(wanted)
 
@@ -258,8 +258,3 @@ class NodesScreen(DataScreen):
             text = self.source.fold(targets)
             self.app.copy_to_clipboard(text)
             self.say(_("copied: {text}").format(text=text))
-
-
-def _pick(columns: Any, names: str) -> list[Column[Any]]:
-    by_name = {c.name: c for c in columns}
-    return [by_name[n] for n in names.split() if n in by_name]

@@ -13,13 +13,13 @@ from textual.containers import Container, Vertical
 from fleetctl.i18n import _
 from fleetctl.model.states import Admin, Health, Load, Reach
 from fleetctl.tui.look import fit, meter, state_text
-from fleetctl.tui.screens.data_screen import DataScreen
+from fleetctl.tui.screens.data_screen import DataScreen, pick
 from fleetctl.tui.source import FleetView
 from fleetctl.tui.widgets.bars import RunBlock, RunLine
 from fleetctl.tui.widgets.drawn import Run
 from fleetctl.tui.widgets.fleet_table import FleetTable
 from fleetctl.views import groups, nodes
-from fleetctl.views.column import Column, Table
+from fleetctl.views.column import Table
 from fleetctl.views.groups import GroupRow, group_nodes, sum_nodes
 from fleetctl.views.nodes import NodeRow
 from fleetctl.views.units import show_age, show_count, show_watts
@@ -67,11 +67,6 @@ def glance(view: FleetView, now: float) -> Glance:
     return Glance(fleet, counts, groups.table(places), worst, view, now)
 
 
-def _columns(table: Sequence[Column[NodeRow]], names: str) -> list[Column[NodeRow]]:
-    by_name = {c.name: c for c in table}
-    return [by_name[n] for n in names.split() if n in by_name]
-
-
 class OverviewScreen(DataScreen):
     MODE: ClassVar[str] = "overview"
     AUTO_FOCUS = "#worst"
@@ -87,7 +82,7 @@ class OverviewScreen(DataScreen):
             with Vertical(id="worst-box"):
                 yield RunLine(id="worst-title", classes="heading")
                 yield FleetTable(
-                    _columns(nodes.COLUMNS, "name health reach admin load site rack age_at note"),
+                    pick(nodes.COLUMNS, "name health reach admin load site rack age_at note"),
                     id="worst",
                     empty="nothing is wrong that fleetctl knows of",
                 )
@@ -103,7 +98,7 @@ class OverviewScreen(DataScreen):
         names = (
             "name health reach admin age_at note" if narrow else "name health reach admin load site rack age_at note"
         )
-        wanted = _columns(nodes.COLUMNS, names)
+        wanted = pick(nodes.COLUMNS, names)
         if list(worst.columns) != wanted:
             worst.set_columns(wanted)
         worst.show(data.worst, now=data.at)

@@ -8,10 +8,13 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from fleetctl.i18n import _
-from fleetctl.tui.screens.data_screen import DataScreen
+from fleetctl.tui.screens.data_screen import DataScreen, pick
 from fleetctl.tui.source import PlansView
 from fleetctl.tui.widgets.bars import RunLine
 from fleetctl.tui.widgets.fleet_table import FleetTable
+from fleetctl.views import plans
+
+SHOWN = "id verb state total done waiting failed reason created_at who note"
 
 
 class PlansScreen(DataScreen):
@@ -26,7 +29,7 @@ class PlansScreen(DataScreen):
     def body(self) -> ComposeResult:
         with Vertical(id="plans-box"):
             yield RunLine(id="plans-title", classes="heading")
-            yield FleetTable(id="plans", empty="no plan yet: mark nodes and press d")
+            yield FleetTable(pick(plans.COLUMNS, SHOWN), id="plans", empty="no plan yet: mark nodes and press d")
         with Vertical(id="steps-box"):
             yield RunLine(id="steps-title", classes="heading")
             yield FleetTable(id="steps", empty="-")

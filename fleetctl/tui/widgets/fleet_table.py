@@ -77,7 +77,7 @@ class FleetTable(Drawn, can_focus=True):
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        """columns: left to right; empty: English message id shown when there is no row; markable: Space marks."""
+        """columns: left to right, () takes those of the table that is shown; empty: English message id shown when there is no row; markable: Space marks."""
         super().__init__(id=id, classes=classes)
         self.empty = empty
         self.markable = markable
@@ -86,6 +86,7 @@ class FleetTable(Drawn, can_focus=True):
         self.now = 0.0
         self.loaded = False
         self._columns: tuple[Column[Any], ...] = tuple(columns)
+        self._fixed = bool(columns)  # otherwise the columns of each table, those for wide output left out
         self._table: Table[Any] | None = None
         self._view = Arranged()
         self._cursor = 0
@@ -105,8 +106,8 @@ class FleetTable(Drawn, can_focus=True):
         """
         here = self.key
         self._table, self.noun, self.now, self.loaded = table, table.noun, now, True
-        if tuple(table.columns) != self._columns and not self._columns:
-            self._columns = tuple(table.columns)
+        if not self._fixed:
+            self._columns = tuple(c for c in table.columns if not c.wide)
         old = self._view
         self._view = view if view is not None and view.order == self.order else arrange(table, self.order)
         if self.marks:
@@ -122,7 +123,7 @@ class FleetTable(Drawn, can_focus=True):
 
     def set_columns(self, columns: Sequence[Column[Any]]) -> None:
         """Show other columns of the same rows."""
-        self._columns = tuple(columns)
+        self._columns, self._fixed = tuple(columns), True
         self._first_column = 1
         self._forget()
 
