@@ -121,7 +121,7 @@ class StoreSource:
             found = findings.load(conn, self.inventory, node=name, states=states)
             happened = events.load(conn, node=name, limit=500)
             leased = leases.load_leases(conn, now, node=name)
-            asked = probes.load(conn, name)
+            asked = probes.table(probes.load(conn, name))
             told = host_state(conn, name)
             since = now - hours * 3600
             curves = node_history.load(conn, name, since, now, interval_s=self.config.poll.interval_s)
