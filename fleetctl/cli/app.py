@@ -177,7 +177,8 @@ def run(argv: list[str]) -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "fleetctl"
         _say(error.format_message(), _("`{command} --help` shows how it is called").format(command=path))
-        return error.exit_code
+        # To a monitoring system 2 means critical; a check that was called wrongly knows nothing.
+        return 3 if path.endswith(" check") else error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:

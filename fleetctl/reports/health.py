@@ -5,12 +5,19 @@ One line per folded group: three hundred events on a hundred nodes are a dozen l
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fleetctl.config.schema import Config
 from fleetctl.i18n import _, word
+from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.states import Admin, Health, Load, Reach
+from fleetctl.store.engine_row import engine_row
+from fleetctl.store.findings import FindingState
+from fleetctl.store.summaries import host_answers
+from fleetctl.views import findings, nodes
 from fleetctl.views.findings import FindingGroup, FindingRow, fold_findings
 from fleetctl.views.nodes import NodeRow
 from fleetctl.views.totals import ANSWERING, RUNGS, Totals, total
@@ -73,6 +80,25 @@ class Facts:
     now: float
     since_at: float | None
     stale_after_s: float
+
+
+def load_facts(
+    conn: sqlite3.Connection, inventory: Inventory, config: Config, now: float, since_at: float | None
+) -> Facts:
+    """Everything a report needs, from one snapshot of the store."""
+    engine = engine_row(conn)
+    resolved = findings.load(conn, inventory, states=(FindingState.RESOLVED,), since=since_at) if since_at else []
+    return Facts(
+        fleet=config.name,
+        nodes=nodes.load(conn, inventory, now, config=config),
+        open=findings.load(conn, inventory),
+        resolved=resolved,
+        reach_since={name: answer.reach_since for name, answer in host_answers(conn).items()},
+        engine_at=engine.beat_at if engine else None,
+        now=now,
+        since_at=since_at,
+        stale_after_s=config.poll.interval_s * config.poll.stale_after,
+    )
 
 
 def build_report(facts: Facts, fold: Fold) -> HealthReport:
