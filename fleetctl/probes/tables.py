@@ -216,7 +216,7 @@ class _Boxes:
     def _above(self, line: str) -> None:
         for fact, pattern in self.spec.version.items():
             if match := pattern.search(line):
-                self.sheet.facts.setdefault(fact, match[1])
+                self.sheet.facts.setdefault(fact, next((g for g in match.groups() if g), ""))
         if match := re.match(r"Attached \w+\s*:\s*(\d+)$", line):
             self.sheet.expected = int(match[1])
         self.spec.refusal(self.sheet, line)
