@@ -29,7 +29,7 @@ from fleetctl.transport.pool import Connections, kind_of
 
 log = logging.getLogger("fleetctl.collector")
 
-HEARTBEAT_S = 60.0
+HEARTBEAT_S = 45.0  # a turn a minute early or late must not skip one
 SILENT_TURNS = 2  # turns without a frame after which the loop is taken for dead
 GRACE_S = 5.0  # after its start, in which a loop need not have answered
 SHORT_LIVES = 3  # loops in a row that ended right after their first word: another form is tried
