@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from binascii import crc32
 
 from hypothesis import given
@@ -16,7 +17,7 @@ NOISE = st.binary(max_size=60).map(clean)
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     at = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[a:b] for a, b in zip(at, at[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(at)]
 
 
 def decode(data: bytes, cuts: list[int]) -> tuple[list[Frame], FrameDecoder]:
@@ -56,7 +57,7 @@ def test_a_flipped_byte_is_never_believed(bodies, at, flip):
     at %= len(data)
     data[at] ^= flip
     got, _ = decode(bytes(data) + frame("R", 99, b"last"), [])
-    sent = {body for body in bodies} | {b"last"}
+    sent = set(bodies) | {b"last"}
     assert all(f.body in sent for f in got)
     assert got[-1].body == b"last"
 
