@@ -1,0 +1,139 @@
+"""What an engine beyond this machine (Slurm, Kubernetes) must be able to do for fleetctl; plugins implement it.
+
+Where such an engine owns a node, fleetctl only asks: its own wish is a note, the engine's answer is the state. Reads are
+one bulk query each per round, kept with their age; every write is read back. Whatever fails raises a FleetctlError, and
+an empty answer is never taken for an empty fleet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from fleetctl.model.states import Admin
+
+MARK = "fleetctl"  # every reason we give begins with [fleetctl PLAN], so that we undo only what is ours
+
+
+class Capability(StrEnum):
+    """What this version of the engine allows with these rights."""
+
+    DRAIN = "drain"
+    RESUME = "resume"
+    RESERVE = "reserve"
+    SUBMIT = "submit"
+    CANCEL = "cancel"
+    POWER = "power"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendNode:
+    """One node as its engine says. word: the engine's own state, for people; cards: accelerators it counts.
+
+    busy: work of the engine runs there, None when it does not say; ours: the reason carries our mark.
+    """
+
+    host: str
+    state: Admin
+    word: str
+    reason: str = ""
+    owner: str = ""
+    ours: bool = False
+    busy: bool | None = None
+    responding: bool | None = None
+    cards: int | None = None
+    cards_used: int | None = None
+    since_at: int | None = None
+    partitions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackendJob:
+    """One job. hosts: where it runs, () while it waits; cards: in all, None when it asks for none by name."""
+
+    id: str
+    name: str
+    user: str
+    state: str
+    partition: str = ""
+    account: str = ""
+    hosts: tuple[str, ...] = ()
+    cards: int | None = None
+    submitted_at: int | None = None
+    start_at: int | None = None
+    end_at: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendReservation:
+    """One reservation of the engine. ours: its name carries our mark."""
+
+    name: str
+    hosts: tuple[str, ...]
+    start_at: int | None
+    end_at: int | None
+    users: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BackendView:
+    """One round's answer. at: epoch seconds when it was complete; version: of the engine, as it says."""
+
+    at: float
+    version: str
+    nodes: Mapping[str, BackendNode]
+    jobs: Sequence[BackendJob] = ()
+    reservations: Sequence[BackendReservation] = ()
+    partitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """One endpoint of one engine. All methods have their own time limit and raise FleetctlError."""
+
+    @property
+    def name(self) -> str:
+        """Name of the endpoint: `slurm`, or `slurm@site` where there are several."""
+
+    async def capabilities(self) -> frozenset[Capability]:
+        """What may be asked of it now."""
+
+    async def read(self) -> BackendView:
+        """Nodes, jobs, partitions and reservations, one bulk query each."""
+
+    async def read_node(self, host: str) -> BackendNode:
+        """One node, fresh, for reading a write back. Raises NotFoundError when the engine does not know it."""
+
+    async def drain(self, host: str, reason: str) -> None:
+        """No new work there; running work goes on. reason carries our mark already."""
+
+    async def resume(self, host: str) -> None:
+        """Take work again."""
+
+    async def reserve(
+        self, name: str, hosts: Sequence[str], start_at: int, end_at: int | None, *, users: Sequence[str], maint: bool
+    ) -> str:
+        """Hold nodes; the engine's name for it."""
+
+    async def unreserve(self, name: str) -> None:
+        """Give a reservation back."""
+
+    async def submit(self, script: str, *, name: str, partition: str, nodes: int, cards: int, duration_s: int) -> str:
+        """Queue a job; its id. cards: per node."""
+
+    async def cancel(self, job: str) -> None:
+        """End or withdraw a job."""
+
+
+def marked(plan: str, reason: str) -> str:
+    """A reason with our mark: `[fleetctl p-abc] hw: fan`."""
+    return f"[{MARK} {plan}] {reason}"
+
+
+def is_ours(reason: str) -> bool:
+    """Does a reason carry our mark?"""
+    return reason.lstrip().startswith(f"[{MARK} ")

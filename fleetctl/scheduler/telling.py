@@ -1,0 +1,148 @@
+"""Brings our wishes to an outside scheduler and its word back to us; nothing is told twice.
+
+A step is marked `doing` before the engine is told and `done` after its answer was read back. A crash in between leaves
+`doing`, and then the node is read before anything is told again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fleetctl.errors import FleetctlError
+from fleetctl.model.admin import Actor, ActorKind, OutsideState
+from fleetctl.model.plan import StepState
+from fleetctl.model.states import Admin
+from fleetctl.scheduler.backend import Backend, BackendNode, BackendView, Capability, marked
+from fleetctl.store.audit import append_audit
+from fleetctl.store.connections import Connections
+from fleetctl.store.nodes import list_outside, save_outside
+from fleetctl.store.plans import (
+    BackendStep,
+    get_plan,
+    list_backend_steps,
+    set_backend_step,
+    set_plan_node,
+)
+
+ATTEMPTS = 3
+
+
+@dataclass
+class Told:
+    """What one pass did. hosts by outcome."""
+
+    done: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
+
+
+async def look(db: Connections, backend: Backend, now: int) -> BackendView:
+    """Read the engine once and keep its word on every node. Raises FleetctlError; then the last word stays, with its age."""
+    view = await backend.read()
+    states = [outside_of(backend.name, node, int(view.at)) for node in view.nodes.values()]
+    with db.read() as conn:
+        before = list_outside(conn)
+    with db.write() as conn:
+        save_outside(conn, states)
+        for state in states:
+            old = before.get(state.host)
+            if old is not None and (old.state, old.reason) == (state.state, state.reason):
+                continue
+            if old is None and state.state is Admin.IN_SERVICE:
+                continue
+            who = Actor(ActorKind.OUTSIDE, f"{backend.name}:{state.owner}" if state.owner else backend.name)
+            body = {"from": old.state.value if old else None, "to": state.state.value, "reason": state.reason}
+            append_audit(conn, now, who, "outside", state.host, body)
+    return view
+
+
+def outside_of(backend: str, node: BackendNode, at: int) -> OutsideState:
+    """A node's word as it is kept."""
+    return OutsideState(
+        node.host, backend, node.state, node.owner, node.reason, node.ours, node.busy, node.since_at or at, at
+    )
+
+
+async def tell(db: Connections, backend: Backend, now: int) -> Told:
+    """Carry out what is open for this engine, cordons of a plan before anything else of it."""
+    told = Told()
+    with db.read() as conn:
+        steps = [s for s in list_backend_steps(conn) if s.backend == backend.name]
+    if not steps:
+        return told
+    able = await backend.capabilities()
+    for step in steps:
+        state, note = await _one(db, backend, able, step, now)
+        {StepState.DONE: told.done, StepState.FAILED: told.failed}.get(state, told.again).append(step.host)
+        if note and state is StepState.FAILED:
+            with db.write() as conn:
+                append_audit(conn, now, Actor(ActorKind.RULE, backend.name), "backend_failed", step.host, {"why": note})
+    return told
+
+
+async def _one(
+    db: Connections, backend: Backend, able: frozenset[Capability], step: BackendStep, now: int
+) -> tuple[StepState, str]:
+    try:
+        node = await backend.read_node(step.host)
+    except FleetctlError as error:
+        return StepState.PENDING, str(error)  # nobody knows: nothing is told until it answers
+    if reached(node, step.verb):
+        return _close(db, step, StepState.DONE, now, "" if step.attempts else "was so already", node, backend.name)
+    with db.read() as conn:
+        plan = get_plan(conn, step.plan)
+    refused = why_not_told(node, step, able, take_over=bool(plan and plan.take_over))
+    if refused:
+        return _close(db, step, StepState.FAILED, now, refused, node, backend.name)
+    if step.attempts >= ATTEMPTS:
+        return _close(db, step, StepState.FAILED, now, step.note or "did not take effect", node, backend.name)
+    with db.write(durable=True) as conn:
+        if not set_backend_step(conn, step, step.state, StepState.DOING, now):
+            return StepState.PENDING, "somebody else took it"
+    try:
+        if step.verb == "resume":
+            await backend.resume(step.host)
+        else:
+            await backend.drain(step.host, marked(step.plan, str(plan.reason if plan and plan.reason else "")))
+        node = await backend.read_node(step.host)
+    except FleetctlError as error:
+        with db.write() as conn:
+            set_backend_step(conn, step, StepState.DOING, StepState.PENDING, now, str(error))
+        return StepState.PENDING, str(error)
+    if reached(node, step.verb):
+        return _close(db, step, StepState.DONE, now, "", node, backend.name)
+    with db.write() as conn:
+        set_backend_step(conn, step, StepState.DOING, StepState.PENDING, now, f"is {node.word} after it was told")
+    return StepState.PENDING, ""
+
+
+def reached(node: BackendNode, verb: str) -> bool:
+    """Is the node where the step wants it?"""
+    return (node.state is Admin.IN_SERVICE) == (verb == "resume")
+
+
+def why_not_told(node: BackendNode, step: BackendStep, able: frozenset[Capability], *, take_over: bool) -> str:
+    """Why an engine is not asked for this; "" when it may be."""
+    need = Capability.RESUME if step.verb == "resume" else Capability.DRAIN
+    if need not in able:
+        return (
+            f"{step.backend} does not let us {need.value} with these rights; `fleetctl doctor` says which are missing"
+        )
+    if step.verb == "resume" and not node.ours and not take_over:
+        return f"taken out by {node.owner or step.backend} ({node.reason or 'no reason given'}), not by us"
+    return ""
+
+
+def _close(
+    db: Connections, step: BackendStep, state: StepState, now: int, note: str, node: BackendNode, backend: str
+) -> tuple[StepState, str]:
+    with db.write() as conn:
+        if not any(set_backend_step(conn, step, old, state, now, note) for old in (step.state, StepState.DOING)):
+            return StepState.PENDING, "somebody else closed it"
+        save_outside(conn, [outside_of(backend, node, now)])
+        if state is StepState.FAILED:
+            set_plan_node(conn, step.plan, step.host, "", StepState.FAILED, now, note=note)
+        else:
+            who = Actor(ActorKind.RULE, backend)
+            append_audit(conn, now, who, f"told_{step.verb}", step.host, {"plan": step.plan, "note": note})
+    return state, note
