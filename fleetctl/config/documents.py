@@ -48,7 +48,7 @@ def _table(cls: type[Any], path: tuple[str, ...]) -> Iterator[str]:
         yield ""
         doc = (kind.__doc__ or "").strip().splitlines()[0]
         yield f"# {doc}"
-        live_list = listed and path == () and name in _LIVE
+        live_list = listed and ".".join(here) in _LIVE
         header = f"[[{'.'.join(here)}]]" if listed else f"[{'.'.join(here)}]"
         lines = list(_table(kind, here))
         if listed and not live_list:
@@ -59,7 +59,10 @@ def _table(cls: type[Any], path: tuple[str, ...]) -> Iterator[str]:
             yield from lines
 
 
-_LIVE = {"sites", "halls", "racks", "pools", "hosts", "groups", "tenants", "prices"}
+_LIVE = {
+    *("sites", "halls", "racks", "pools", "hosts", "groups", "tenants", "prices"),
+    *(f"facility.{name}" for name in ("bmcs", "devices", "feeds", "meters", "zones")),
+}
 
 
 def reference() -> str:

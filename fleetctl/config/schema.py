@@ -258,6 +258,118 @@ class Scheduling:
 
 
 @dataclass(frozen=True)
+class BmcGroup:
+    """BMCs of many hosts, reached alike. Secrets stand in a file or come from a command, never here."""
+
+    nodes: str = setting("hosts whose BMCs these are, as a node set", example="gpu[001-128]")
+    url: str = setting(
+        "address pattern: {name} is the host's name, %{n} its last number",
+        example="redfish+https://{name}-bmc.lingang.example",
+    )
+    credentials: str = setting("file of mode 0600 with user and password (netrc, TOML or JSON)", default="")
+    credentials_command: str = setting("command that prints them instead; {host} is the address", default="")
+    tls_ca: str = setting("PEM file of the CA that signed the certificates", default="")
+    tls_pins: str = setting("file with one `address SHA-256` per line, for self-signed certificates", default="")
+    every_s: float = setting("cadence of power and temperatures", default=30.0, unit="s", minimum=1)
+    full_every_s: float = setting("cadence of everything else", default=900.0, unit="s", minimum=10)
+    timeout_s: float = setting("limit of one question", default=30.0, unit="s", minimum=1)
+
+
+@dataclass(frozen=True)
+class FacilityDevice:
+    """A PDU, UPS, transfer switch, cooler, CDU, meter or probe with an address of its own."""
+
+    name: str = setting("short name, unique in the fleet", example="lg-r12-pdu-a")
+    url: str = setting("address", example="snmp://10.1.12.1")
+    kind: str = setting(
+        "what it is",
+        default="sensor",
+        choices=("pdu", "ups", "ats", "meter", "cdu", "crac", "chiller", "shelf", "sensor"),
+        example="pdu",
+    )
+    site: str = setting("site it is in", default="", example="lingang")
+    hall: str = setting("hall it is in", default="", example="lg-a")
+    racks: tuple[str, ...] = setting("racks it feeds, cools or watches", default=(), example=["lg-r12"])
+    feed: str = setting("feed it hangs on", default="", example="lg-a-A")
+    map: str = setting("device map, where it is not found by itself: a shipped name or a file", default="")
+    credentials: str = setting("file of mode 0600 with user, password, community or v3 keys", default="")
+    credentials_command: str = setting("command that prints them instead; {host} is the address", default="")
+    tls_ca: str = setting("PEM file of the CA that signed its certificate", default="")
+    tls_pin: str = setting("SHA-256 of its certificate, in hex", default="")
+    every_s: float = setting("cadence", default=30.0, unit="s", minimum=1)
+    full_every_s: float = setting("cadence of everything that changes rarely", default=900.0, unit="s", minimum=10)
+    timeout_s: float = setting("limit of one question", default=15.0, unit="s", minimum=1)
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A power feed of a hall, one side of it, with its breaker."""
+
+    name: str = setting("short name, unique in the fleet", example="lg-a-A")
+    site: str = setting("site it is in", default="", example="lingang")
+    hall: str = setting("hall it is in", default="", example="lg-a")
+    side: str = setting("side of a redundant pair", default="A", example="A")
+    limit_w: float | None = setting("breaker limit", default=None, unit="W", minimum=0, example=250000)
+    racks: tuple[str, ...] = setting("racks on it", default=(), example=["lg-r12"])
+
+
+@dataclass(frozen=True)
+class Meter:
+    """One point of a device, with the place in the building that it measures; PUE is made of these."""
+
+    name: str = setting("short name, unique in the fleet", example="lg-r12-a")
+    device: str = setting("facility device that measures it", example="lg-r12-pdu-a")
+    place: str = setting(
+        "utility and generator count as facility, office is taken off, the rest are IT levels or told beside",
+        choices=(
+            "utility",
+            "generator",
+            "office",
+            "ups_output",
+            "pdu_output",
+            "busway",
+            "it_input",
+            "cooling",
+            "water",
+            "renewable",
+        ),
+        example="pdu_output",
+    )
+    site: str = setting("site it belongs to", default="", example="lingang")
+    hall: str = setting("hall it belongs to", default="", example="lg-a")
+    point: str = setting("name of the power reading on the device; empty: its total power", default="")
+    counter: str = setting("name of the energy counter on the device; empty: its only one", default="")
+    counter_bits: int | None = setting("width of the counter, for its passing of zero", default=None, minimum=8)
+
+
+@dataclass(frozen=True)
+class CoolingZone:
+    """Racks that share coolers or CDUs."""
+
+    name: str = setting("short name, unique in the fleet", example="lg-a-loop1")
+    site: str = setting("site it is in", default="", example="lingang")
+    devices: tuple[str, ...] = setting("coolers and CDUs of it", default=(), example=["lg-r12-pdu-a"])
+    racks: tuple[str, ...] = setting("racks in it", default=(), example=["lg-r12"])
+    capacity_kw: float | None = setting("heat it can take away", default=None, unit="kW", minimum=0, example=800)
+    supply_max_c: float | None = setting("warmest supply that is allowed", default=None, unit="°C", example=32)
+    flow_min_lpm: float | None = setting("least flow that is allowed", default=None, unit="L/min", example=40)
+
+
+@dataclass(frozen=True)
+class Facility:
+    """Power and cooling: who measures what, and what may be switched."""
+
+    bmcs: tuple[BmcGroup, ...] = setting("BMCs of the hosts", default=())
+    devices: tuple[FacilityDevice, ...] = setting("PDUs, UPSes, coolers, meters", default=())
+    feeds: tuple[Feed, ...] = setting("power feeds", default=())
+    meters: tuple[Meter, ...] = setting("meters and their places", default=())
+    zones: tuple[CoolingZone, ...] = setting("cooling zones", default=())
+    bmc_action_sites: tuple[str, ...] = setting("sites where BMCs may be acted on; none by default", default=())
+    concurrency: int = setting("endpoints asked at once", default=256, minimum=1, maximum=10000)
+    keep_days: float = setting("time that readings are kept", default=400.0, unit="d", minimum=1)
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole of fleet.toml."""
 
@@ -277,6 +389,7 @@ class Config:
     prices: tuple[Price, ...] = setting("prices per card-hour", default=())
     hooks: Hooks = setting("lease hooks", factory=Hooks)
     scheduling: Scheduling = setting("queue and leases", factory=Scheduling)
+    facility: Facility = setting("power and cooling", factory=Facility)
     language: str = setting(
         "language of screens and reports; empty: from the environment", default="", choices=("", "en", "zh")
     )
