@@ -1,0 +1,96 @@
+"""Commands on this machine, with real processes."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fleetctl.errors import UnreachableError
+from fleetctl.model.host import Host
+from fleetctl.model.probe import Outcome
+from fleetctl.transport.base import EndReason
+from fleetctl.transport.local import LocalSession, LocalTransport
+
+
+def is_running(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[LocalSession]:
+    made = await LocalTransport().connect(Host("here", "s", transport="local"))
+    yield made
+    await made.close()
+
+
+async def test_output_and_status(session: LocalSession) -> None:
+    done = await session.run("cat; echo err >&2; exit 3", stdin=b"in")
+    assert (done.stdout, done.stderr, done.exit_status, done.outcome) == ("in", "err\n", 3, Outcome.DONE)
+    assert (await session.run("no-such-tool-anywhere")).outcome is Outcome.MISSING
+    killed = await session.run("kill -9 $$")
+    assert (killed.exit_status, killed.outcome) == (None, Outcome.DONE)
+
+
+async def test_too_much_is_cut(session: LocalSession) -> None:
+    output = await session.run("yes", max_bytes=1000, timeout_s=20)
+    assert (output.outcome, output.stdout) == (Outcome.CUT, "y\n" * 500)
+
+
+async def test_the_whole_group_ends_with_the_time(session: LocalSession, tmp_path: Path) -> None:
+    output = await session.run(f"sleep 300 & echo $! > {tmp_path}/pid; sleep 300", timeout_s=0.3)
+    assert output.outcome is Outcome.TIMEOUT
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_child_left_behind_lives_on(session: LocalSession, tmp_path: Path) -> None:
+    output = await session.run(f"sleep 300 >/dev/null 2>&1 & echo $! > {tmp_path}/pid", timeout_s=20)
+    assert output.outcome is Outcome.DONE
+    os.kill(int((tmp_path / "pid").read_text()), 9)  # fails if it were dead
+
+
+async def test_streams(session: LocalSession) -> None:
+    data: list[bytes] = []
+    ends: list[EndReason] = []
+    came, ended = asyncio.Event(), asyncio.Event()
+    stream = await session.stream(
+        "read a; echo got $a; read b; echo because >&2; exit 4",
+        stdin=b"one\n",
+        on_data=lambda d: (data.append(d), came.set())[1],
+        on_end=lambda r: (ends.append(r), ended.set())[1],
+    )
+    async with asyncio.timeout(20):
+        await came.wait()
+        stream.write(b"two\n")
+        await ended.wait()
+    assert data == [b"got one\n"]
+    assert ends == [EndReason(None, "the command ended with status 4", 4, "because\n")]
+    assert stream.ended == ends[0]
+
+
+async def test_closing_a_stream_that_ignores_term(session: LocalSession) -> None:
+    ends: list[EndReason] = []
+    ended, came = asyncio.Event(), asyncio.Event()
+    stream = await session.stream(
+        "trap '' TERM; echo up; while :; do sleep 1; done",
+        on_data=lambda d: came.set(),
+        on_end=lambda r: (ends.append(r), ended.set())[1],
+    )
+    async with asyncio.timeout(20):
+        await came.wait()
+        stream.close()
+        await ended.wait()
+    assert [e.text for e in ends] == ["closed"]
+
+
+async def test_a_closed_session(session: LocalSession) -> None:
+    waiting = asyncio.create_task(session.run("sleep 300", timeout_s=300))
+    await asyncio.sleep(0.05)
+    await session.close()
+    async with asyncio.timeout(20):
+        assert (await waiting).exit_status is None
+    assert (await session.run("true")).outcome is Outcome.LOST
+    with pytest.raises(UnreachableError):
+        await session.stream("true", on_data=lambda d: None, on_end=lambda r: None)
