@@ -83,7 +83,9 @@ class LazyGroup(TyperGroup):
         if not module:
             return None
         path, _colon, attribute = module.partition(":")
-        command = typer.main.get_command(getattr(importlib.import_module(path), attribute or "app"))
+        own = getattr(importlib.import_module(path), attribute or "app")
+        own._add_completion, own.rich_markup_mode = False, None  # as the whole: plain help, completion at the top only
+        command = typer.main.get_command(own)
         command.name = cmd_name
         command.short_help = help_line
         return command
