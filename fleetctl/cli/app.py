@@ -83,9 +83,7 @@ class LazyGroup(TyperGroup):
         if not module:
             return None
         path, _colon, attribute = module.partition(":")
-        own = getattr(importlib.import_module(path), attribute or "app")
-        own._add_completion, own.rich_markup_mode = False, None  # as the whole: plain help, completion at the top only
-        command = typer.main.get_command(own)
+        command = typer.main.get_command(getattr(importlib.import_module(path), attribute or "app"))
         command.name = cmd_name
         command.short_help = help_line
         return command
@@ -180,7 +178,7 @@ def run(argv: list[str]) -> int:
         path = context.command_path if context is not None else "fleetctl"
         _say(error.format_message(), _("`{command} --help` shows how it is called").format(command=path))
         # To a monitoring system 2 means critical; a check that was called wrongly knows nothing.
-        return 3 if path.endswith(" check") else error.exit_code
+        return 3 if path == "fleetctl check" else error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:
