@@ -6,6 +6,7 @@ Also lists what the translation lacks: `python docs/generate.py strings`.
 from __future__ import annotations
 
 import ast
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +21,14 @@ def commands_page() -> str:
     import typer
 
     from fleetctl.cli.app import COMMANDS, app
+    from fleetctl.errors import UsageError
 
     group: Any = typer.main.get_command(app)
+    context = group.context_class(group, info_name="fleetctl")
+    commands = {}
+    for name in sorted(COMMANDS):
+        with contextlib.suppress(UsageError):  # left out of this installation
+            commands[name] = group.get_command(context, name)
     out = [
         f"{HEAD}# Commands\n",
         "Exit codes: 0 ok, 1 failed or partial, 2 usage, 3 not found, 4 authentication or host key, 5 conflict,",
@@ -31,18 +38,17 @@ def commands_page() -> str:
         "",
         "| command | what it does |",
         "|---|---|",
-        *(f"| [`{name}`](#fleetctl-{name}) | {COMMANDS[name][1]} |" for name in sorted(COMMANDS)),
+        *(f"| [`{name}`](#fleetctl-{name}) | {COMMANDS[name][1]} |" for name in commands),
         "",
     ]
-    context = group.context_class(group, info_name="fleetctl")
-    for name in sorted(COMMANDS):
-        out += _command(group.get_command(context, name), f"fleetctl {name}", 2)
+    for name, command in commands.items():
+        out += _command(command, f"fleetctl {name}", 2)
     return "\n".join(out).rstrip() + "\n"
 
 
 def _command(command: Any, path: str, level: int) -> Iterator[str]:
     yield f"{'#' * level} {path}\n"
-    yield (command.help or command.short_help or "").strip().replace("\n\n", "\n\n") + "\n"
+    yield (command.help or command.short_help or "").strip() + "\n"
     children = getattr(command, "commands", {})
     if children:
         if command.invoke_without_command:
@@ -61,11 +67,16 @@ def _options(command: Any) -> Iterator[str]:
     for param in command.params:
         if "--help" in param.opts or getattr(param, "hidden", False):
             continue
+        if command.name != "fleetctl" and {"--install-completion", "--show-completion"} & set(param.opts):
+            continue
         names = param.metavar or param.name.upper() if param.param_type_name == "argument" else ", ".join(param.opts)
         if param.secondary_opts:
             names += " / " + ", ".join(param.secondary_opts)
         default = "" if param.default in (None, "", False, (), []) or callable(param.default) else _plain(param.default)
         text = " ".join((getattr(param, "help", None) or "").split()).replace("|", "\\|")
+        choices = getattr(getattr(param, "type_descriptor", None), "choices", None)
+        if choices and not all(_plain(c) in text for c in choices):
+            text += f" (one of {', '.join(_plain(c) for c in choices)})"
         rows.append(f"| `{names}` | {text} | {f'`{default}`' if default else ''} |")
     if rows:
         yield from ("| option | meaning | default |", "|---|---|---|", *rows)

@@ -83,7 +83,7 @@ class LazyGroup(TyperGroup):
         if not module:
             return None
         path, _colon, attribute = module.partition(":")
-        command = typer.main.get_command(getattr(importlib.import_module(path), attribute or "app"))
+        command = typer.main.get_command(getattr(_import(path, cmd_name), attribute or "app"))
         command.name = cmd_name
         command.short_help = help_line
         return command
@@ -111,6 +111,17 @@ class LazyGroup(TyperGroup):
             [] if names and not incomplete.startswith("-") else super(TyperGroup, self).shell_complete(ctx, incomplete)
         )
         return [*(CompletionItem(n, help=COMMANDS[n][1]) for n in names), *options]
+
+
+def _import(path: str, name: str) -> Any:
+    """The module of a command. Raises UsageError where this installation leaves it out."""
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name != path:
+            raise
+        message = _("this installation comes without {name}").format(name=repr(name))
+        raise UsageError(message, hint=_("`fleetctl --help` lists all")) from error
 
 
 def _plugin_command(name: str) -> tuple[str, str] | None:
