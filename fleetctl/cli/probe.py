@@ -33,6 +33,7 @@ def parse_(
 
     plugin = load_plugin(vendor)
     data = sys.stdin.buffer.read(MAX_CHARS + 1)
-    parsed = parse_text(plugin, data.decode("utf-8", errors="replace"), command=command, exit_status=exit_status)
+    text = data[:MAX_CHARS].decode("utf-8", errors="replace")
+    parsed = parse_text(plugin, text, command=command, exit_status=exit_status, cut=len(data) > MAX_CHARS)
     print(result_json(enrich(parsed.result), parser=parsed.parser))
     raise typer.Exit(exit_code(parsed.result))

@@ -21,11 +21,17 @@ class Parsed:
     result: ProbeResult
 
 
-def parse_text(plugin: Plugin, text: str, *, command: str = "", exit_status: int | None = 0) -> Parsed:
-    """Read a recorded text. command: how it was made, helps where the text alone does not tell. Never raises."""
-    outcome = Outcome.CUT if len(text) > MAX_CHARS else Outcome.DONE
+def parse_text(
+    plugin: Plugin, text: str, *, command: str = "", exit_status: int | None = 0, cut: bool = False
+) -> Parsed:
+    """Read a recorded text. command: how it was made, helps where the text alone does not tell; cut: there was more.
+
+    Never raises.
+    """
+    outcome = Outcome.CUT if cut or len(text) > MAX_CHARS else Outcome.DONE
     output = Output(text[:MAX_CHARS], exit_status=exit_status, outcome=outcome)
-    parser = choose_parser(plugin, text[:_HEAD], command)
+    # A text that is too long and looks like no form is not read on the word of a command line.
+    parser = choose_parser(plugin, text[:_HEAD], command, strict=outcome is Outcome.CUT)
     if parser is None:
         return Parsed("", _refused(plugin, text, outcome))
     parse = parser.for_command(command) if command and parser.for_command is not None else parser.parse
@@ -43,11 +49,14 @@ def guarded(parse: object, output: Output) -> ProbeResult:
     return result
 
 
-def choose_parser(plugin: Plugin, head: str, command: str) -> Parser | None:
-    """The parser of the command where the text does not contradict it, else the first that likes the looks."""
+def choose_parser(plugin: Plugin, head: str, command: str, *, strict: bool = False) -> Parser | None:
+    """The parser of the command where the text does not contradict it, else the first that likes the looks.
+
+    strict: only a parser that likes the looks.
+    """
     head = clean(head)
     by_looks = [p for p in plugin.parsers if _looks(p, head)]
-    by_command = _by_command(plugin, command)
+    by_command = None if strict and not by_looks else _by_command(plugin, command)
     if by_command is not None and (by_command in by_looks or not by_looks):
         return by_command
     if by_looks:

@@ -157,7 +157,7 @@ def _card(sheet: Sheet, card: Card, paths: Mapping[str, str]) -> None:
 
 def _throttle(card: Card, paths: Mapping[str, str]) -> None:
     """Violations now in force; `THROTTLE_STATUS` on older releases."""
-    violations = {p.rsplit("/", 1)[1]: v for p, v in paths.items() if p.endswith("_violation_status")}
+    violations = {p.rsplit("/", 1)[-1]: v for p, v in paths.items() if p.endswith("_violation_status")}
     known = {k: v for k, v in violations.items() if not is_unknown(v)}
     status = paths.get("power/throttle_status")
     if known:

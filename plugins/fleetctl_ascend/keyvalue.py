@@ -98,7 +98,13 @@ def _block(board: Board, block: Block, npu: str, chip: str, count: int) -> None:
     if not interesting:
         return
     # The board's own block: who it is holds for each of its chips; values only where it has one.
-    identity = not any(k in _METRICS for k in block)
+    identity = not any(k in _METRICS or _ECC.match(k) or "capacity" in k for k in block)
+    if not identity and count > 1:
+        if all(_METRICS.get(k, ("power_w",))[0] == "power_w" for k in block):
+            _controller(board, block, npu)
+        else:
+            board.sheet.unread(f"NPU {npu}: values that do not say of which of its {count} chips", str(block)[:400])
+        return
     for number in range(min(count, 16) if identity and count > 1 else 1):
         _values(board, board.card(npu, str(number)), block)
 

@@ -31,7 +31,7 @@ _CSV = {
 def read_watch(board: Board, text: str, first_line: int = 1) -> None:
     """`npu-smi info watch -s ptam`: a header, then one row per chip and second."""
     heads: list[str] = []
-    last: dict[tuple[str, str], tuple[int, list[str]]] = {}
+    last: dict[tuple[str, str], tuple[int, dict[str, str]]] = {}
     for number, line in enumerate(text.split("\n"), first_line):
         if not line.strip():
             continue
@@ -39,14 +39,14 @@ def read_watch(board: Board, text: str, first_line: int = 1) -> None:
             heads = [h.lower() for h in re.split(r"\s{2,}|(?<=\))\s+", line.strip())]
             continue
         cells = line.split()
-        if not heads or len(cells) != len(heads) or whole(cells[0]) is None or whole(cells[1]) is None:
+        if len(heads) < 2 or len(cells) != len(heads) or None in (whole(cells[0]), whole(cells[1])):
             if not refusal(board.sheet, line):
                 board.sheet.unread("a row that does not fit its header", line, number)
             continue
-        last[(cells[0], cells[1])] = (number, cells)
-    for (npu, chip), (number, cells) in last.items():
+        last[(cells[0], cells[1])] = (number, dict(zip(heads, cells, strict=True)))
+    for (npu, chip), (number, row) in last.items():
         card = board.card(npu, chip)
-        for head, cell in zip(heads, cells, strict=True):
+        for head, cell in row.items():
             if head in _WATCH:
                 card.put(*(_WATCH[head][0], cell, _WATCH[head][1]), line=number)
 
@@ -56,7 +56,7 @@ def parse_series(output: Output) -> ProbeResult:
     sheet = Sheet("ascend")
     board = Board(sheet)
     heads: list[str] = []
-    last: dict[str, tuple[int, list[str]]] = {}
+    last: dict[str, tuple[int, dict[str, str]]] = {}
     for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
         if not line.strip():
             continue
@@ -66,10 +66,10 @@ def parse_series(output: Output) -> ProbeResult:
         elif not heads or len(cells) != len(heads) or whole(cells[heads.index("dev_id")]) is None:
             sheet.unread("a row that does not fit its header", line, number)
         else:
-            last[cells[heads.index("dev_id")]] = (number, cells)
-    for index, (number, cells) in last.items():
+            last[cells[heads.index("dev_id")]] = (number, dict(zip(heads, cells, strict=True)))
+    for index, (number, row) in last.items():
         card = board.card(index)
-        for head, cell in zip(heads, cells, strict=True):
+        for head, cell in row.items():
             if head in _CSV:
                 card.put(_CSV[head][0], cell, _CSV[head][1], line=number)
     return sheet.result()

@@ -105,12 +105,12 @@ class _Table:
         card = self.board.card(npu, chip)
         card.name("model", model)
         card.name("driver", self.driver)
-        card.name("pci", second[1].strip())
-        card.state("health", first[1])
+        card.name("pci", second[1].strip() if len(second) > 1 else None)
+        card.state("health", first[1] if len(first) > 1 else None)
         lower_heads = self.lower[0] if self.lower else ["chip"]
         for head, value in zip(lower_heads[1:], ids[1:], strict=False):
             card.state(head, value)
-        values = _assign(self.upper[2] if len(self.upper) > 2 else [], first[2])
+        values = _assign(self.upper[2] if len(self.upper) > 2 else [], first[2] if len(first) > 2 else "")
         values |= _assign(self.lower[2] if len(self.lower) > 2 else [], second[2] if len(second) > 2 else "")
         self._values(card, values, f"{'|'.join(first)}\n{line}", number)
 

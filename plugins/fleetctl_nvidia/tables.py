@@ -30,7 +30,7 @@ def parse_dmon(output: Output) -> ProbeResult:
     """One card per index; of several samples the last is the reading."""
     sheet = Sheet("nvidia")
     columns: list[str] = []
-    last: dict[str, tuple[int, list[str]]] = {}
+    last: dict[str, tuple[int, dict[str, str]]] = {}
     for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
         cells = line.split()
         if not cells:
@@ -44,10 +44,10 @@ def parse_dmon(output: Output) -> ProbeResult:
             if not refusal(sheet, line):
                 sheet.unread("a row that does not fit its header", line, number)
             continue
-        last[cells[columns.index("gpu")]] = (number, cells)
-    for index, (number, cells) in last.items():
+        last[cells[columns.index("gpu")]] = (number, dict(zip(columns, cells, strict=True)))
+    for index, (number, row) in last.items():
         card = sheet.card(index=index)
-        for name, cell in zip(columns, cells, strict=True):
+        for name, cell in row.items():
             if name in _DMON:
                 metric, unit = _DMON[name]
                 card.put(metric, cell, unit, line=number)

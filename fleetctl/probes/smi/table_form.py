@@ -89,7 +89,8 @@ class _Table:
             if not stripped.endswith("|"):  # cut: half a number is no number
                 self.sheet.unread("a row that was cut", line, number)
                 cells.pop()
-            self.rows.append((number, cells))
+            if cells:
+                self.rows.append((number, cells))
 
     def _head(self, line: str, body: str) -> None:
         if match := _VERSION.search(body):
