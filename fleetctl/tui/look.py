@@ -38,15 +38,16 @@ class Symbols:
     levels: str  # rising, for sparklines
     heat: str  # eight rising levels, for monochrome heat maps
     rule: str
+    thumb: str  # where we are in a long list
 
 
 BRAILLE = Symbols(
     ok="✓", warn="!", crit="✗", blind="?", busy="↻", out="⊘", mark="❯", more="›",
-    bar="⠀⡀⡄⡆⡇⣇⣧⣷⣿", levels="⢀⢠⢰⢸⣀⣠⣰⣸", heat="⡀⣀⣄⣤⣦⣶⣷⣿", rule="⠒",
+    bar="⠀⡀⡄⡆⡇⣇⣧⣷⣿", levels="⢀⢠⢰⢸⣀⣠⣰⣸", heat="⡀⣀⣄⣤⣦⣶⣷⣿", rule="⠒", thumb="⢸",
 )  # fmt: skip
 ASCII = Symbols(
     ok="+", warn="!", crit="X", blind="?", busy="~", out="=", mark="*", more=">",
-    bar=" .:-=+*##", levels="_.-=+*#@", heat=".:-=+*%#", rule="-",
+    bar=" .:-=+*##", levels="_.-=+*#@", heat=".:-=+*%#", rule="-", thumb="|",
 )  # fmt: skip
 
 

@@ -79,6 +79,7 @@ class NodesScreen(DataScreen):
 
     def _arrange(self, table: Table[NodeRow]) -> Loaded:
         keep, group, fold, order = self._keep, self._group, self.fold, self.table.order
+        before = self.table.view
         if fold is not None:
             rows = [r for r in table.rows if keep is None or keep(r)]
             folded = groups.table(group_nodes(rows, fold, self.source.fold))
@@ -87,7 +88,7 @@ class NodesScreen(DataScreen):
             by, key, _label = group
             test = keep
             keep = lambda r: key in keys_of(r, by) and (test is None or test(r))  # noqa: E731
-        return Loaded(table, arrange(table, order, keep), table, self.source.now(), None)
+        return Loaded(table, arrange(table, order, keep, before), table, self.source.now(), None)
 
     def show(self, data: Loaded) -> None:
         if data.fold != self.fold:  # folded otherwise while it was read: the next load is on its way

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleetctl.views.column import Column, Table
@@ -32,16 +32,23 @@ class Arranged:
     order: Order = AS_GIVEN
 
 
-def arrange(table: Table[Any], order: Order, keep: Callable[[Any], bool] | None = None) -> Arranged:
-    """Filter, sort (unknown last, whichever way), and index one table. Pure; runs in a worker for large fleets."""
+def arrange(
+    table: Table[Any], order: Order, keep: Callable[[Any], bool] | None = None, before: Arranged | None = None
+) -> Arranged:
+    """Filter, sort (unknown last, whichever way), and index one table. Pure; runs in a worker for large fleets.
+
+    before: how it was shown until now; where the keys are the same, its index serves again.
+    """
     rows = list(table.rows) if keep is None else [row for row in table.rows if keep(row)]
     column = next((c for c in table.columns if c.name == order.column), None)
     if column is not None:
         rows = sort_rows(rows, column, order.reverse)
-    key = table.key
-    keys = [key(row) for row in rows]
-    width = max(map(len, keys), default=0)
-    return Arranged(rows, keys, {k: i for i, k in enumerate(keys)}, len(table.rows), width, order)
+    keys = list(map(table.key, rows))
+    if before is not None and before.keys == keys:
+        return replace(before, rows=rows, total=len(table.rows), order=order)
+    # Built by C loops: this runs for a whole fleet at every round.
+    place = dict(zip(keys, range(len(keys)), strict=True))
+    return Arranged(rows, keys, place, len(table.rows), max(map(len, keys), default=0), order)
 
 
 _RANK = {"crit": 0, "unreachable": 0, "unknown": 1, "hung": 1, "stale": 2, "warn": 2, "ok": 3, "fresh": 3}

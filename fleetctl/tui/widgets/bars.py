@@ -37,13 +37,13 @@ class RunLine(Drawn):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if y:
-            return Strip.blank(width, self.rich_style)
+            return self.blank()
         left = self.strip(self._left)
         right = self.strip(self._right)
         room = width - right.cell_length
         if room < min(left.cell_length, width // 3):
-            return left.adjust_cell_length(width, self.rich_style)
-        return Strip.join([left.adjust_cell_length(room, self.rich_style), right])
+            return left.adjust_cell_length(width, self.tone("plain"))
+        return Strip.join([left.adjust_cell_length(room, self.tone("plain")), right])
 
 
 class TitleBar(RunLine):
@@ -112,5 +112,5 @@ class RunBlock(Drawn):
 
     def render_line(self, y: int) -> Strip:
         if y >= len(self._lines):
-            return Strip.blank(self.size.width, self.rich_style)
+            return self.blank()
         return self.strip(self._lines[y], width=self.size.width)

@@ -27,6 +27,7 @@ GAP = 2  # cells between columns
 MARGIN = 2  # the mark before the first column
 METER_WIDTH = 6
 SAMPLE = 64  # rows looked at to judge a column's width
+AGE_STEP_S = 5.0  # ages are told in such steps: a screen full of running seconds tells nobody anything
 WIDEST = 60  # cells a column may take by itself; the last one gets the rest
 
 
@@ -95,6 +96,9 @@ class FleetTable(Drawn, can_focus=True):
         self._layout_of: tuple[Any, ...] = ()
         self._laid: list[tuple[Column[Any], int, int]] = []  # column, x, width
         self._shown: dict[int, tuple[int, list[list[Run]]]] = {}  # screen line -> (row, cells as they were last drawn)
+        self._ready: dict[
+            int, list[list[Run]]
+        ] = {}  # row -> cells worked out by `redraw`, for the drawing that follows
         self._words: dict[str, tuple[str, str]] = {}
 
     # What is given
@@ -109,7 +113,7 @@ class FleetTable(Drawn, can_focus=True):
         if not self._fixed:
             self._columns = tuple(c for c in table.columns if not c.wide)
         old = self._view
-        self._view = view if view is not None and view.order == self.order else arrange(table, self.order)
+        self._view = view if view is not None and view.order == self.order else arrange(table, self.order, before=old)
         if self.marks:
             known = self._view.place if self._view.total == len(self._view.rows) else {table.key(r) for r in table.rows}
             self.marks &= set(known)
@@ -279,6 +283,7 @@ class FleetTable(Drawn, can_focus=True):
     def _forget(self) -> None:
         self._layout_of = ()
         self._shown.clear()
+        self._ready.clear()
         self._words.clear()
         self.refresh()
 
@@ -295,11 +300,11 @@ class FleetTable(Drawn, can_focus=True):
 
         Each first gets the width it declares; what is left goes, from the left, to columns whose text needs more.
         """
-        wanted = (self.size.width, self._first_column, self._view.key_width, self._columns)
+        wanted = (self.room, self._first_column, self._view.key_width, self._columns)
         if wanted == self._layout_of:
             return self._laid
         self._layout_of = wanted
-        room = self.size.width - MARGIN
+        room = self.room - MARGIN
         shown: list[tuple[Column[Any], int]] = []
         for number, column in enumerate([*self._columns[:1], *self._columns[self._first_column :]]):
             least = max(column.width, cell_len(_(column.title)) + 2 * (column.name == self.order.column))
@@ -321,7 +326,7 @@ class FleetTable(Drawn, can_focus=True):
             x += least + more + GAP
         if self._laid and not self._laid[-1][0].right:
             column, x, _width = self._laid[-1]
-            self._laid[-1] = (column, x, self.size.width - x)
+            self._laid[-1] = (column, x, self.room - x)
         return self._laid
 
     def _natural(self, column: Column[Any]) -> int:
@@ -355,7 +360,8 @@ class FleetTable(Drawn, can_focus=True):
             word = self._word(str(value))
             return [(fit(word[0], width), word[1])]
         if column.role == "age":
-            return [(fit(show_age(float(value), self.now), width, column.right), "muted")]
+            at, stepped = float(value), self.now - self.now % AGE_STEP_S
+            return [(fit(show_age(at, max(stepped, min(at, self.now))), width, column.right), "muted")]
         text = clean(column.show(value) if column.show is not None else str(value))
         tone = level_tone(column.name, value)
         if column.name in METERS and isinstance(value, (int, float)) and width >= METER_WIDTH + 4:
@@ -377,6 +383,7 @@ class FleetTable(Drawn, can_focus=True):
             self.refresh()
             return
         layout = self._lay()
+        self._ready.clear()
         for y in range(1, self.size.height):
             line = top + y - 1
             shown = self._shown.get(y)
@@ -392,6 +399,7 @@ class FleetTable(Drawn, can_focus=True):
             cells = self._cells(line)
             changed = [i for i, cell in enumerate(cells) if cell != shown[1][i]]
             if changed:
+                self._ready[line] = cells
                 self.refresh(*(Region(layout[i][1], y, layout[i][2], 1) for i in changed))
 
     def _state(self, line: int) -> int:
@@ -399,7 +407,7 @@ class FleetTable(Drawn, can_focus=True):
         return (line == self._cursor) | (self._view.keys[line] in self.marks) << 1
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.room
         if y == 0:
             return self._header(width)
         line = self.scroll_offset.y + y - 1
@@ -408,8 +416,9 @@ class FleetTable(Drawn, can_focus=True):
             if y == 1 and not self._view.rows:
                 text = _(self.empty) if self.loaded else _("reading the store ...")
                 return self.strip([("  " + text, "muted")], width=width)
-            return Strip.blank(width, self.rich_style)
-        cells = self._cells(line)
+            return self.blank()
+        ready = self._ready.pop(line, None)
+        cells = ready if ready is not None else self._cells(line)
         state = self._state(line)
         self._shown[y] = (state, cells)
         marked = state & 2

@@ -164,7 +164,7 @@ class HeatMap(Drawn, can_focus=True):
         return 0
 
     def _lay(self, grid: CardGrid) -> None:
-        self._lines = lay_cards(grid, self.size.width)
+        self._lines = lay_cards(grid, self.size.width - 1)
         self._card = min(self._card, max(0, len(grid.values) - 1))
         self._drawn.clear()
         self.virtual_size = Size(self.size.width, len(self._lines))
@@ -205,14 +205,14 @@ class HeatMap(Drawn, can_focus=True):
             self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.room
         number = self.scroll_offset.y + y
         if self.grid is None or number >= len(self._lines):
             self._drawn.pop(y, None)
             if y == 0 and not self._lines:
                 text = _("reading the store ...") if self.grid is None else _("no card has said anything yet")
                 return self.strip([("  " + text, "muted")], width=width)
-            return Strip.blank(width, self.rich_style)
+            return self.blank()
         line = self._lines[number]
         levels = self._levels(line)
         self._drawn[y] = levels
@@ -243,7 +243,7 @@ class HeatMap(Drawn, can_focus=True):
                 sign = "?" if level == UNKNOWN else signs[level]
                 segments.append(Segment(sign * (i - first), tone))
             at += cards
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        return Strip(segments).adjust_cell_length(width, self.tone("plain"))
 
     def legend(self) -> list[Run]:
         """The scale in words: sign, colour and bound of every level, and of unknown."""

@@ -110,7 +110,7 @@ class Plot(Drawn):
         width, height = self.size.width, self.size.height
         series = self.series
         if series is None or height < 3:
-            return Strip.blank(width, self.rich_style)
+            return self.blank()
         if y == 0:
             return self.strip(self._title(series), width=width)
         if y == height - 1:

@@ -50,9 +50,9 @@ class TextPane(Drawn, can_focus=True):
         self.scroll_to(x=max(0, self.scroll_offset.x + cells), animate=False)
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.room
         x, top = self.scroll_offset
         if top + y >= len(self.lines):
-            return Strip.blank(width, self.rich_style)
+            return self.blank()
         line = self.strip(self.lines[top + y])
-        return line.crop(x, x + width).adjust_cell_length(width, self.rich_style)
+        return line.crop(x, x + width).adjust_cell_length(width, self.tone("plain"))
