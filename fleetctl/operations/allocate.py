@@ -237,7 +237,8 @@ def renew(
         lease = get_lease(conn, found)
         if lease is None or lease.state is not LeaseState.ACTIVE:
             raise ConflictError(f"{found} is over already")
-        if end_at is not None and end_at <= now:
+        # The clock may have gone back since the lease began.
+        if end_at is not None and end_at <= max(now, lease.start_at):
             raise UsageError("the new end lies in the past", hint=f"`fleetctl release {found}` ends it")
         longest = config.scheduling.max_duration_s
         if longest is not None and (end_at is None or end_at - now > longest):

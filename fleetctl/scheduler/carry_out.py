@@ -205,7 +205,8 @@ def _undo_node(conn: sqlite3.Connection, plan: Plan, row: PlanNodeRow, picture: 
         outside = picture.outside.get(row.host)
         if outside is not None:
             insert_backend_steps(conn, _backend_steps(plan, row, outside.backend, wish))
-    append_audit(conn, now, who, "undo", row.host, {"plan": plan.id, "undo_of": plan.undo_of, "wish": wish.value})
+    body = {"plan": plan.id, "undo_of": plan.undo_of, "wish": wish.value, "version": version + 1}
+    append_audit(conn, now, who, "undo", row.host, {**body, "card": row.card} if row.card else body)
     set_plan_node(conn, plan.id, row.host, row.card, StepState.DONE, now, after_version=version + 1)
     set_plan_node(conn, plan.undo_of, row.host, row.card, StepState.UNDONE, now)
 

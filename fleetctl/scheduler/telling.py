@@ -6,7 +6,7 @@ A step is marked `doing` before the engine is told and `done` after its answer w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fleetctl.errors import FleetctlError
 from fleetctl.model.admin import Actor, ActorKind, OutsideState
@@ -15,7 +15,7 @@ from fleetctl.model.states import Admin
 from fleetctl.scheduler.backend import Backend, BackendNode, BackendView, Capability, marked
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
-from fleetctl.store.nodes import list_outside, save_outside
+from fleetctl.store.nodes import get_admin, list_outside, save_outside
 from fleetctl.store.plans import (
     BackendStep,
     get_plan,
@@ -73,7 +73,8 @@ async def tell(db: Connections, backend: Backend, now: int) -> Told:
     able = await backend.capabilities()
     for step in steps:
         state, note = await _one(db, backend, able, step, now)
-        {StepState.DONE: told.done, StepState.FAILED: told.failed}.get(state, told.again).append(step.host)
+        if state is not StepState.SUPERSEDED:
+            {StepState.DONE: told.done, StepState.FAILED: told.failed}.get(state, told.again).append(step.host)
         if note and state is StepState.FAILED:
             with db.write() as conn:
                 append_audit(conn, now, Actor(ActorKind.RULE, backend.name), "backend_failed", step.host, {"why": note})
@@ -83,22 +84,27 @@ async def tell(db: Connections, backend: Backend, now: int) -> Told:
 async def _one(
     db: Connections, backend: Backend, able: frozenset[Capability], step: BackendStep, now: int
 ) -> tuple[StepState, str]:
+    with db.read() as conn:
+        plan, record = get_plan(conn, step.plan), get_admin(conn, step.host)
+    if record.plan != step.plan:
+        with db.write() as conn:
+            set_backend_step(conn, step, StepState.SUPERSEDED, now, "a newer wish took over")
+        return StepState.SUPERSEDED, ""
     try:
         node = await backend.read_node(step.host)
     except FleetctlError as error:
         return StepState.PENDING, str(error)  # nobody knows: nothing is told until it answers
     if reached(node, step.verb):
         return _close(db, step, StepState.DONE, now, "" if step.attempts else "was so already", node, backend.name)
-    with db.read() as conn:
-        plan = get_plan(conn, step.plan)
     refused = why_not_told(node, step, able, take_over=bool(plan and plan.take_over))
     if refused:
         return _close(db, step, StepState.FAILED, now, refused, node, backend.name)
     if step.attempts >= ATTEMPTS:
         return _close(db, step, StepState.FAILED, now, step.note or "did not take effect", node, backend.name)
     with db.write(durable=True) as conn:
-        if not set_backend_step(conn, step, step.state, StepState.DOING, now):
+        if get_admin(conn, step.host).plan != step.plan or not set_backend_step(conn, step, StepState.DOING, now):
             return StepState.PENDING, "somebody else took it"
+    step = replace(step, state=StepState.DOING, attempts=step.attempts + 1)
     try:
         if step.verb == "resume":
             await backend.resume(step.host)
@@ -107,12 +113,12 @@ async def _one(
         node = await backend.read_node(step.host)
     except FleetctlError as error:
         with db.write() as conn:
-            set_backend_step(conn, step, StepState.DOING, StepState.PENDING, now, str(error))
+            set_backend_step(conn, step, StepState.PENDING, now, str(error))
         return StepState.PENDING, str(error)
     if reached(node, step.verb):
         return _close(db, step, StepState.DONE, now, "", node, backend.name)
     with db.write() as conn:
-        set_backend_step(conn, step, StepState.DOING, StepState.PENDING, now, f"is {node.word} after it was told")
+        set_backend_step(conn, step, StepState.PENDING, now, f"is {node.word} after it was told")
     return StepState.PENDING, ""
 
 
@@ -137,7 +143,7 @@ def _close(
     db: Connections, step: BackendStep, state: StepState, now: int, note: str, node: BackendNode, backend: str
 ) -> tuple[StepState, str]:
     with db.write() as conn:
-        if not any(set_backend_step(conn, step, old, state, now, note) for old in (step.state, StepState.DOING)):
+        if not set_backend_step(conn, step, state, now, note):
             return StepState.PENDING, "somebody else closed it"
         save_outside(conn, [outside_of(backend, node, now)])
         if state is StepState.FAILED:

@@ -232,14 +232,13 @@ def list_backend_steps(conn: sqlite3.Connection, *, plan: str = "", only_open: b
     return [BackendStep(r[0], r[1], r[2], r[3], r[4], StepState(r[5]), r[6], r[7], r[8], r[9]) for r in rows]
 
 
-def set_backend_step(
-    conn: sqlite3.Connection, step: BackendStep, expected: StepState, state: StepState, at: int, note: str = ""
-) -> bool:
-    """Compare-and-set; False when the step was not in the expected state any more."""
+def set_backend_step(conn: sqlite3.Connection, step: BackendStep, state: StepState, at: int, note: str = "") -> bool:
+    """Compare-and-set on the step as it was seen, tries included; False when it was moved on meanwhile."""
     begun = state is StepState.DOING
     done = conn.execute(
         "UPDATE backend_step SET state = ?, attempts = attempts + ?, begun_at = CASE WHEN ? THEN ? ELSE begun_at END,"
-        " ended_at = CASE WHEN ? THEN NULL ELSE ? END, note = ? WHERE id = ? AND state = ?",
-        (state.value, int(begun), begun, at, begun, at, note, step.id, expected.value),
+        " ended_at = CASE WHEN ? THEN NULL ELSE ? END, note = ?"
+        " WHERE id = ? AND state = ? AND attempts = ?",
+        (state.value, int(begun), begun, at, begun, at, note, step.id, step.state.value, step.attempts),
     )
     return done.rowcount == 1

@@ -1,0 +1,180 @@
+"""The line: its order, what may overtake, what is promised, and that no promise is ever broken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleetctl.config.schema import Config, Scheduling, Tenant
+from fleetctl.model.lease import Hold, Lease, LeaseState, Request, Shape
+from fleetctl.scheduler.placement import CardView, NodeView, Snapshot, Window
+from fleetctl.scheduler.queue import booked, decide, earliest, in_order, without
+
+CONFIG = Config(tenants=(Tenant("a", share=1.0), Tenant("b", share=2.0)))
+
+
+def snapshot(nodes: int = 2, cards: int = 4, now: int = 0) -> Snapshot:
+    return Snapshot(
+        now,
+        {
+            f"n{i}": NodeView(
+                f"n{i}", "s", chip="H100", cards=tuple(CardView(f"n{i}-{c}", str(c)) for c in range(cards))
+            )
+            for i in range(nodes)
+        },
+    )
+
+
+def request(
+    name: str, *, cards: int = 1, nodes: int = 1, duration: int | None = 100, at: int = 0, **more: object
+) -> Request:
+    shape = more.pop("shape", None) or Shape(nodes=nodes, cards=cards)
+    return Request(f"r-{name}", str(more.pop("tenant", "a")), shape, at, duration_s=duration, **more)  # type: ignore[arg-type]
+
+
+def lease(name: str, host: str, cards: int, end_at: int | None, *, cls: str = "normal", first: int = 0) -> Lease:
+    holds = tuple(Hold(host, f"{host}-{c}", 1000) for c in range(first, first + cards))
+    return Lease(f"l-{name}", f"q-{name}", "a", "", LeaseState.ACTIVE, 0, end_at, holds, cls=cls)
+
+
+def held(base: Snapshot, *leases: Lease) -> Snapshot:
+    for one in leases:
+        base = booked(base, one.holds, one.id, one.exclusive)
+    return base
+
+
+def test_order_is_class_then_fair_share_then_age() -> None:
+    line = [
+        request("spot", cls="spot", at=0),
+        request("late", at=9),
+        request("early", at=1),
+        request("owed", at=20, tenant="b"),
+        request("urgent", cls="urgent", at=30),
+    ]
+    names = [r.id for r in in_order(line, {"a": 100.0, "b": 150.0}, CONFIG)]
+    assert names == ["r-urgent", "r-owed", "r-early", "r-late", "r-spot"]
+
+
+def test_backfill_starts_what_ends_before_the_promise_and_nothing_else() -> None:
+    running = lease("x", "n0", 4, 100)
+    base = held(snapshot(), running)
+    head = request("head", nodes=2, cards=4)
+    short, long = request("short", duration=100), request("long", duration=101)
+    decisions = decide([head, long, short], base, [running], CONFIG)
+    assert [p.at for p in decisions.promises] == [100]
+    assert [r.id for r, _ in decisions.starts] == ["r-short"]
+    assert "would delay r-head" in decisions.notes["r-long"]
+    assert "can start at 100" in decisions.notes["r-head"]
+
+
+def test_without_backfill_nobody_overtakes() -> None:
+    running = lease("x", "n0", 4, 100)
+    config = replace(CONFIG, scheduling=Scheduling(backfill="none"))
+    line = [request("head", nodes=2, cards=4), request("short", duration=1)]
+    decisions = decide(line, held(snapshot(), running), [running], config)
+    assert decisions.starts == []
+    assert decisions.notes["r-short"] == "waits behind r-head"
+
+
+def test_a_lease_without_an_end_makes_no_promise_but_keeps_open_ended_ones_away() -> None:
+    running = lease("x", "n0", 4, None)
+    head = request("head", nodes=2, cards=4)
+    decisions = decide(
+        [head, request("open", duration=None), request("short", duration=5)],
+        held(snapshot(), running),
+        [running],
+        CONFIG,
+    )
+    assert decisions.promises[0].at is None
+    assert [r.id for r, _ in decisions.starts] == ["r-short"]
+    assert "without an end" in decisions.notes["r-head"]
+
+
+def test_what_can_never_fit_does_not_block_the_line() -> None:
+    decisions = decide([request("huge", cards=9), request("small")], snapshot(), [], CONFIG)
+    assert "can never fit" in decisions.impossible["r-huge"]
+    assert "--nodes 3 --cards 4" in decisions.impossible["r-huge"]
+    assert [r.id for r, _ in decisions.starts] == ["r-small"]
+
+
+def test_a_request_that_waits_for_its_time_or_quota_does_not_block_the_line() -> None:
+    line = [request("later", start_at=50), request("over"), request("lapsed", latest_start_at=-1), request("fine")]
+    decisions = decide(line, snapshot(), [], CONFIG, {"r-over": "quota of a: full"})
+    assert [r.id for r, _ in decisions.starts] == ["r-fine"]
+    assert decisions.lapsed == ["r-lapsed"]
+    assert decisions.notes == {"r-later": "waits for its start time", "r-over": "quota of a: full"}
+
+
+def test_maintenance_windows_keep_long_requests_away() -> None:
+    base = snapshot(1)
+    base = replace(base, nodes={"n0": replace(base.nodes["n0"], windows=(Window(50, 80, id="w-1"),))})
+    decisions = decide([request("long", duration=60), request("short", duration=50)], base, [], CONFIG)
+    assert [r.id for r, _ in decisions.starts] == ["r-short"]
+
+
+def test_only_spot_is_preempted_and_only_by_urgent_where_it_is_allowed() -> None:
+    spot, normal = lease("s", "n0", 4, None, cls="spot"), lease("n", "n1", 4, None)
+    base = held(snapshot(), spot, normal)
+    urgent = request("u", cards=4, cls="urgent")
+    assert decide([urgent], base, [spot, normal], CONFIG).preempt == []
+    allowed = replace(CONFIG, scheduling=Scheduling(preempt=True))
+    assert decide([urgent], base, [spot, normal], allowed).preempt == [(urgent, ("l-s",))]
+    assert decide([request("n2", cards=4)], base, [spot, normal], allowed).preempt == []
+    assert decide([request("u", nodes=2, cards=4, cls="urgent")], base, [spot, normal], allowed).preempt == []
+
+
+def test_without_gives_back_exactly_what_a_lease_held() -> None:
+    running = lease("x", "n0", 3, 10)
+    base = snapshot()
+    assert without(held(base, running), [running]) == base
+
+
+JOBS = st.lists(
+    st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 60), st.integers(0, 40), st.integers(1, 60)),
+    min_size=1,
+    max_size=14,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(JOBS, st.sampled_from(["easy", "conservative"]))
+def test_the_first_in_line_is_never_later_than_promised(jobs: list[tuple[int, int, int, int, int]], mode: str) -> None:
+    """Time runs; jobs may end earlier than they said. Whoever is first keeps, or improves, what was promised."""
+    config = replace(CONFIG, scheduling=Scheduling(backfill=mode))
+    waiting = [
+        (at, request(str(i), nodes=n, cards=c, duration=d, at=at), min(d, real))
+        for i, (n, c, d, at, real) in enumerate(jobs)
+    ]
+    running: list[tuple[Lease, int]] = []  # lease, when it really ends
+    promised: dict[str, int] = {}
+    for now in range(2000):
+        running = [(x, real) for x, real in running if real > now]
+        line = in_order([r for at, r, _ in waiting if at <= now], {}, config)
+        if not line:
+            if not waiting and not running:
+                break
+            continue
+        leases = [x for x, _ in running]
+        base = held(snapshot(now=now), *leases)
+        decisions = decide(line, base, leases, config)
+        for who, placement in decisions.starts:
+            if who.id in promised:
+                assert now <= promised[who.id], f"{who.id} was promised {promised[who.id]} and starts at {now}"
+            real = next(r for _, w, r in waiting if w.id == who.id)
+            waiting = [w for w in waiting if w[1].id != who.id]
+            assert who.duration_s is not None
+            taken = Lease(f"l{who.id}", who.id, "a", "", LeaseState.ACTIVE, now, now + who.duration_s, placement.holds)
+            running.append((taken, now + real))
+        for promise in decisions.promises[:1]:
+            assert promise.at is not None
+            promised.setdefault(promise.request.id, promise.at)
+            assert promise.at <= promised[promise.request.id]
+    assert not waiting
+
+
+def test_the_earliest_time_is_found_among_many_ends() -> None:
+    leases = [lease(str(i), f"n{i}", 4, 10 * (i + 1)) for i in range(20)]
+    base = held(snapshot(20), *leases)
+    assert earliest(request("q", nodes=7, cards=4), base, leases).at == 70
