@@ -114,13 +114,16 @@ def succeeded(answer: HostOutput) -> bool:
 
 def exit_code(answers: Sequence[HostOutput]) -> int:
     """One status for all: 0 when all succeeded; 4 or 6 when all failed that way; else 1."""
-    if all(map(succeeded, answers)):
-        return 0
-    codes = {answer.exit_code if answer.output is None else 1 for answer in answers}
-    if codes == {1} or len(codes) > 1:
-        timed_out = all(a.output is not None and a.output.outcome == "timeout" for a in answers)
-        return 6 if timed_out else 1
-    return codes.pop()
+    codes = set(map(_code, answers))
+    return codes.pop() if len(codes) == 1 else 1
+
+
+def _code(answer: HostOutput) -> int:
+    if answer.output is None:
+        return answer.exit_code
+    if answer.output.outcome in ("timeout", "lost"):
+        return 6
+    return 0 if succeeded(answer) else 1
 
 
 def fold_outputs(answers: Sequence[HostOutput]) -> list[tuple[list[str], str, str]]:

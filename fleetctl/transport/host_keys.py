@@ -80,10 +80,10 @@ class HostKeys:
             return Judgement(Verdict.REVOKED, revoked)
         # OpenSSH also takes a key that is known for the plain name of a host on an odd port.
         bare = target.hostname.lower() if not target.host_key_alias else name
+        names = (name,) if bare == name else (name, bare)
         for file in files:
-            for entry in file.holding(key):
-                if entry.matches(name) or (bare != name and entry.matches(bare)):
-                    return Judgement(Verdict.TRUSTED, (entry,))
+            if (entry := file.vouching(key, *names)) is not None:
+                return Judgement(Verdict.TRUSTED, (entry,))
         lines = tuple(e for f in files for e in f.about(name))
         if not lines:
             return Judgement(Verdict.UNKNOWN)

@@ -67,6 +67,7 @@ class KnownHostsFile:
         self._by_name: dict[str, list[KnownKey]] = {}
         self._patterns: list[KnownKey] = []
         self._hashed: list[KnownKey] = []
+        self._vouched: dict[tuple[str, tuple[str, ...]], KnownKey] = {}
         self._found: dict[str, tuple[KnownKey, ...]] = {}
         self.authorities: list[KnownKey] = []
         self.revoked: list[KnownKey] = []
@@ -138,9 +139,16 @@ class KnownHostsFile:
         else:
             self._patterns.append(entry)
 
-    def holding(self, key: str) -> Iterable[KnownKey]:
-        """Lines with exactly this key, whoever they are about."""
-        return self._by_key.get(key, ())
+    def vouching(self, key: str, *names: str) -> KnownKey | None:
+        """The line that says this key belongs to one of the names, if there is one; remembered, because hosts that were
+        cloned with their host key share one key among thousands of lines."""
+        known = self._vouched.get((key, names))
+        if known is None:
+            for entry in self._by_key.get(key, ()):
+                if any(map(entry.matches, names)):
+                    self._vouched[key, names] = known = entry
+                    break
+        return known
 
     def plain(self, name: str) -> Iterable[KnownKey]:
         """Lines that name the host in plain words; costs one look-up."""

@@ -108,9 +108,8 @@ async def test_what_is_recorded_plays(tmp_path: Path) -> None:
     output = await played.run("printf 'a*[b]?'; exit 5")
     assert (output.stdout, output.exit_status) == ("a*[b]?", 5)
     assert (await played.run("printf 'aXb'; exit 5")).outcome is Outcome.MISSING
-    heard: list[bytes] = []
-    stream = await played.stream("x", on_data=heard.append, on_end=lambda r: None)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    stream = await played.stream("x", on_data=heard.put_nowait, on_end=lambda r: None)
+    async with asyncio.timeout(20):
+        assert await heard.get() == b"\xffx"
     stream.close()
-    assert b"".join(heard) == b"\xffx"
