@@ -14,6 +14,7 @@ from fleetctl.model.probe import Outcome, Output
 from fleetctl.model.reading import Fault, FindingKind, Link, ProbeFinding, ProbeResult, Process
 from fleetctl.model.report import HostReport, ProbeState
 from fleetctl.model.states import Reach
+from fleetctl.plugin.catalogue import enrich
 from fleetctl.probes import kernel_log
 from fleetctl.probes.blocks import Join, KindView, Rows, kind_views
 from fleetctl.probes.plan import Plan, PlanItem
@@ -162,7 +163,7 @@ class HostAnswers:
         if output.outcome is Outcome.HUNG:
             return ProbeResult()
         try:
-            return item.probe.parse(output)
+            return enrich(item.probe.parse(output))
         except Exception as error:  # a stranger's parser may raise anything; the other probes go on
             text = f"{item.probe.name}: the parser failed: {type(error).__name__}: {error}"
             finding = ProbeFinding(FindingKind.UNREADABLE, text[:400], raw=_plain(output.stdout[:2048]))

@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from fleetctl.model.probe import Outcome, Output, Probe
 from fleetctl.model.reading import Fault, FaultAction, FindingKind, ProbeFinding, ProbeResult
+from fleetctl.plugin.catalogue import ladder
 
 NAME = "kernel.log"
 FaultReader = Callable[[Sequence[str]], tuple[Fault, ...]]
@@ -143,7 +144,7 @@ class KernelLog:
         self.seen |= batch
         while len(self.seen) > _REMEMBERED:
             del self.seen[next(iter(self.seen))]
-        return fold(fault for reader in self.readers for fault in reader(fresh)) if fresh else ()
+        return fold(ladder().judge(fault) for reader in self.readers for fault in reader(fresh)) if fresh else ()
 
 
 def fold(faults: Iterable[Fault]) -> tuple[Fault, ...]:

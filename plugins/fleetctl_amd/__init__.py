@@ -50,6 +50,7 @@ plugin = Plugin(
         ),
     ),
     parsers=PARSERS,
+    paths=("/opt/rocm/bin", "/usr/sbin"),
     chips=_HERE / "chips.csv",
     faults=_HERE / "faults.csv",
     kernel_faults=kernel_faults,

@@ -14,6 +14,7 @@ plugin = Plugin(
     doc="npu-smi info in all its layouts and -t forms, hccn_tool, npu-exporter, exception codes",
     probes=PROBES,
     parsers=PARSERS,
+    paths=("/usr/local/bin", "/usr/local/sbin", "/usr/local/Ascend/driver/tools"),
     chips=_HERE / "chips.csv",
     faults=_HERE / "faults.csv",
     kernel_faults=kernel_faults,

@@ -62,5 +62,6 @@ plugin = Plugin(
             lambda text: "BRSMI" in text[:4096].upper() and "|" in text[:4096],
         ),
     ),
+    paths=("/usr/local/birensupa/bin", "/opt/birentech/bin"),
     chips=_HERE / "chips.csv",
 )

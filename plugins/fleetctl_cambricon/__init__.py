@@ -24,5 +24,6 @@ plugin = Plugin(
         ),
     ),
     parsers=PARSERS,
+    paths=("/usr/local/neuware/bin",),
     chips=_HERE / "chips.csv",
 )

@@ -40,5 +40,6 @@ plugin = Plugin(
         ),
     ),
     parsers=PARSERS,
+    paths=("/opt/hyhal/bin", "/opt/dtk/bin"),
     chips=_HERE / "chips.csv",
 )

@@ -37,5 +37,6 @@ plugin = Plugin(
         ),
     ),
     parsers=PARSERS,
+    paths=("/usr/local/corex/bin",),
     chips=_HERE / "chips.csv",
 )

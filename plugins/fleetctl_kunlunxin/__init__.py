@@ -32,5 +32,6 @@ plugin = Plugin(
         ),
     ),
     parsers=PARSERS,
+    paths=("/usr/local/xpu/bin", "/opt/xre/bin"),
     chips=_HERE / "chips.csv",
 )

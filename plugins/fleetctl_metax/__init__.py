@@ -37,5 +37,6 @@ plugin = Plugin(
         ),
     ),
     parsers=PARSERS,
+    paths=("/opt/mxdriver/bin", "/opt/maca/bin", "/opt/htdriver/bin"),
     chips=_HERE / "chips.csv",
 )

@@ -14,6 +14,7 @@ plugin = Plugin(
     doc="nvidia-smi query, XML, table and lists; NVML in-process; dcgm-exporter; Xid and SXid lines",
     probes=PROBES,
     parsers=PARSERS,
+    paths=("/usr/lib/wsl/lib", "/run/nvidia/driver/usr/bin"),
     chips=_HERE / "chips.csv",
     faults=_HERE / "faults.csv",
     kernel_faults=kernel_faults,

@@ -180,6 +180,8 @@ def _card(lib, index, driver):
         held_back,
         ecc[0],
         ecc[1],
+        rows[2].value if remapped else None,
+        rows[3].value if remapped else None,
         _number(lib, "nvmlDeviceGetCurrPcieLinkGeneration", handle),
         _number(lib, "nvmlDeviceGetCurrPcieLinkWidth", handle),
         joules,

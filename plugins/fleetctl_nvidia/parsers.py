@@ -39,7 +39,7 @@ parse_query = csv_parser(FAMILY, (FIELDS, *_COMMON))
 NVML_COLUMNS = (
     "util_pct", "mem_util_pct", "mem_used_bytes", "mem_total_bytes", "power_w", "power_cap_w", "temp_c", "mem_temp_c",
     "clock_mhz", "clock_max_mhz", "mem_clock_mhz", "fan_pct", "throttled", "ecc_corrected_total",
-    "ecc_uncorrected_total", "pcie_gen", "pcie_width", "energy_j", "procs",
+    "ecc_uncorrected_total", "row_remap_pending", "row_remap_failed", "pcie_gen", "pcie_width", "energy_j", "procs",
 )  # fmt: skip
 
 
@@ -61,8 +61,9 @@ def parse_nvml(output: Output) -> ProbeResult:
     readings = []
     for reading, row in zip(result.readings, rows, strict=True):
         numbers = row if isinstance(row, list) and len(row) == len(NVML_COLUMNS) else [None] * len(NVML_COLUMNS)
-        values = {n: scaled(n, v)[0] for n, v in zip(NVML_COLUMNS, numbers, strict=True) if isinstance(v, int | float)}
-        readings.append(replace(reading, values={**reading.values, **values}))
+        pairs = zip(NVML_COLUMNS, numbers, strict=True)
+        values = {n: scaled(n, v)[0] if isinstance(v, int | float) else None for n, v in pairs}
+        readings.append(replace(reading, values=values))
     return replace(result, readings=tuple(readings))
 
 

@@ -42,14 +42,17 @@ def _is_header(line: str) -> bool:
     ) and all(re.fullmatch(r"[A-Za-z][\w.]*", w) for w in words)
 
 
-def _fits(names: list[str], cells: list[str]) -> bool:
-    """Whether a headerless row can be of these fields: same length and every identity where it should be."""
+def _fits(names: list[str], cells: list[str], *, headed: bool = False) -> bool:
+    """Whether a row can be of these fields: same length and every identity where it should be.
+
+    headed: the tool named the fields itself, so a UUID may look as it likes.
+    """
     if len(names) != len(cells):
         return False
     for name, cell in zip(names, cells, strict=True):
         if name == "index" and whole(cell) is None:
             return False
-        if name == "uuid" and not (_UUID.match(cell) or cell.startswith("[")):
+        if name == "uuid" and not headed and not (_UUID.match(cell) or cell.startswith("[")):
             return False
         if name in ("pci.bus_id", "gpu_bus_id") and pci_address(cell) is None and not cell.startswith("["):
             return False
@@ -73,6 +76,7 @@ def csv_parser(
             return sheet.result()
         names: list[str] | None = None
         units: dict[str, str] = {}
+        headed = False
         for number, line in enumerate(text.split("\n"), 1):
             if not line.strip():
                 continue
@@ -83,6 +87,7 @@ def csv_parser(
                 heads = _cells(line)
                 names = [h.split(" [")[0].strip() for h in heads]
                 units = {n: h.split("[")[1].rstrip("] ") for n, h in zip(names, heads, strict=True) if "[" in h}
+                headed = True
                 continue
             if family.refusal(sheet, line):
                 continue
@@ -92,7 +97,7 @@ def csv_parser(
                 if names is None:
                     _loose(sheet, cells, line, number)
                     continue
-            if len(cells) != len(names) or not _fits(names, cells):
+            if not _fits(names, cells, headed=headed):
                 sheet.unread(f"{len(cells)} cells that do not fit the {len(names)} fields asked for", line, number)
                 continue
             _row(sheet, family, dict(zip(names, cells, strict=True)), units, line, number)
