@@ -80,6 +80,53 @@ def explain(
     _print_rows(asyncio.run(go()), output, ("source", "raw", "decoded", "note"), "source")
 
 
+@app.command("list")
+def list_(
+    output: _Output = "table",
+    filter_text: Annotated[str, typer.Option("--filter", "-f", help="rows to keep")] = "",
+    sort: Annotated[str, typer.Option("--sort", "-s", help="columns to sort by")] = "",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="rows at most; 0: all")] = 0,
+) -> None:
+    """Every endpoint of fleet.toml: how fresh it is, what it draws, why it is silent."""
+    from fleetctl.cli import context
+    from fleetctl.cli.listing import print_rows, snapshot
+    from fleetctl.cli.output import Format
+    from fleetctl.errors import NotFoundError
+    from fleetctl.views.facility import load, table
+
+    try:
+        with snapshot() as conn:
+            rows = load(conn, context.config(), context.inventory())
+    except NotFoundError:
+        rows = load(None, context.config(), context.inventory())  # nothing was polled yet: what is declared
+    try:
+        form = Format(output)
+    except ValueError:
+        raise UsageError(f"no output form {output!r}", hint="table, wide, json, yaml, csv or name") from None
+    print_rows(table(rows), output=form, filter_text=filter_text, sort=sort, limit=limit)
+
+
+@app.command("doctor")
+def doctor(name: Annotated[str, typer.Argument(help="endpoint or host of fleet.toml")]) -> None:
+    """Try one endpoint of fleet.toml by hand: credentials, trust, answer, total power. Writes nothing."""
+    from fleetctl.cli import context
+    from fleetctl.facility.endpoints import one_endpoint
+
+    asked = one_endpoint(name, context.config(), context.inventory())
+    print(f"endpoint     {asked.name} ({asked.kind}) {asked.url}")
+    endpoint = asked.endpoint()
+    creds = endpoint.credentials
+    print(f"credentials  {'user ' + creds.user if creds.user else 'none' if not creds.community else 'a community'}")
+    trust = "pinned" if endpoint.tls_pin else str(endpoint.tls_ca) if endpoint.tls_ca else "the system's CAs"
+    print(f"trust        {trust}")
+    report = _ask(endpoint)
+    print(f"answers      {len(report.readings)} readings, {len(report.states)} states, {len(report.unknown)} unknown")
+    total = "-" if report.total_power_w is None else f"{report.total_power_w:g} W from {report.total_power_source}"
+    print(f"total power  {total}")
+    for finding in report.findings:
+        print(f"{finding.kind.value:<12} {_cell(finding.text)}")
+
+
 def _endpoint(
     url: str, credentials: Path | None, tls_pin: str, tls_ca: Path | None, insecure: bool, timeout: float, map_: str
 ) -> Endpoint:

@@ -1,0 +1,89 @@
+"""Endpoints of power and cooling: one row per BMC, PDU, cooler and meter, with how fresh it is and what it draws."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fleetctl.config.schema import Config
+from fleetctl.facility.endpoints import endpoints
+from fleetctl.facility.picture import Picture, build_picture
+from fleetctl.inventory import Inventory
+from fleetctl.store.facility import EndpointState, list_endpoints, list_point_states, list_readings
+from fleetctl.views.column import Column, Table
+from fleetctl.views.units import show_watts
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    """One declared endpoint. Moments are epoch seconds; state: ok, silent (last try failed), never (not asked yet)."""
+
+    name: str
+    kind: str
+    site: str
+    host: str | None
+    url: str
+    state: str
+    power_w: float | None
+    power_source: str
+    power_at: float | None
+    ok_at: float | None
+    trouble: str
+    device: str
+
+
+COLUMNS: tuple[Column[EndpointRow], ...] = (
+    Column("name", "endpoint", lambda r: r.name, width=18, doc="its name; bmc:HOST for BMCs"),
+    Column("kind", "kind", lambda r: r.kind, width=8, doc="bmc, pdu, ups, ats, meter, cdu, crac, chiller, sensor"),
+    Column("site", "site", lambda r: r.site or None, width=10, doc="site it stands in"),
+    Column("state", "state", lambda r: r.state, width=8, role="state", doc="ok, silent or never asked"),
+    Column("power_w", "power", lambda r: r.power_w, show_watts, 9, right=True, doc="what it draws, W"),
+    Column("ok_at", "age", lambda r: r.ok_at, width=6, right=True, role="age", doc="when it last answered"),
+    Column("trouble", "trouble", lambda r: r.trouble or None, width=30, doc="why the last try failed"),
+    Column("device", "device", lambda r: r.device or None, width=24, wide=True, doc="vendor and model it tells"),
+    Column(
+        "power_source", "source", lambda r: r.power_source or None, width=30, wide=True, doc="where power comes from"
+    ),
+    Column("url", "address", lambda r: r.url, width=30, wide=True, doc="address"),
+)
+
+
+def load(conn: sqlite3.Connection | None, config: Config, inventory: Inventory) -> list[EndpointRow]:
+    """Every endpoint that fleet.toml declares; conn None: nothing was asked yet."""
+    known = {s.name: s for s in list_endpoints(conn)} if conn is not None else {}
+    return [
+        _row(a.name, a.kind, a.site, a.host, a.url, known.get(a.name)) for a in endpoints(config, inventory).values()
+    ]
+
+
+def _row(name: str, kind: str, site: str, host: str | None, url: str, state: EndpointState | None) -> EndpointRow:
+    if state is None:
+        return EndpointRow(name, kind, site, host, url, "never", None, "", None, None, "", "")
+    device = " ".join(str(state.device[k]) for k in ("vendor", "model", "product") if state.device.get(k))
+    return EndpointRow(
+        name,
+        kind,
+        site,
+        host,
+        url,
+        "silent" if state.trouble else "ok",
+        state.total_power_w,
+        state.total_source,
+        state.total_at,
+        state.ok_at,
+        f"{state.trouble}: {state.trouble_text}" if state.trouble else "",
+        device,
+    )
+
+
+def table(rows: Iterable[EndpointRow]) -> Table[EndpointRow]:
+    return Table("endpoint", COLUMNS, list(rows), lambda r: r.name)
+
+
+def load_picture(conn: sqlite3.Connection, config: Config, inventory: Inventory, now: float) -> Picture:
+    """Power and cooling of the whole fleet at this moment."""
+    states = list_endpoints(conn)
+    zoned = {d for z in config.facility.zones for d in z.devices} | {m.device for m in config.facility.meters}
+    readings = {s.id: list_readings(conn, s.id).get(s.id, []) for s in states if s.name in zoned}
+    return build_picture(config, inventory, states, readings, list_point_states(conn, "leak"), now)
