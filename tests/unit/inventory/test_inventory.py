@@ -115,3 +115,16 @@ def test_any_text_is_a_node_set_or_refused_and_agrees_with_clustershell(text: st
     except (UsageError, NotFoundError):
         return
     assert found == [str(name) for name in NodeSet(text)]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.from_regex(r"(gpu|n|r[0-9]{1,2}n|a-)[0-9]{1,4}", fullmatch=True),
+            st.sampled_from(["login", "a.b", "x1y", "n1a2", "gpu1-ib0"]),
+        ),
+        max_size=25,
+    )
+)
+def test_folding_is_what_clustershell_folds(names: list[str]) -> None:
+    assert fold(names) == str(NodeSet.fromlist(sorted(set(names))))
