@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fleetctl.cli.options import NodeArgument, OutputOption
+from fleetctl.cli.output import Format
+from fleetctl.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from fleetctl.model.host import Host
 
 app = typer.Typer(no_args_is_help=True, help="Try one probe by hand, or hold a recording against its parser.")
 
@@ -37,3 +45,83 @@ def parse_(
     parsed = parse_text(plugin, text, command=command, exit_status=exit_status, cut=len(data) > MAX_CHARS)
     print(result_json(enrich(parsed.result), parser=parsed.parser))
     raise typer.Exit(exit_code(parsed.result))
+
+
+@app.command("list")
+def list_(
+    vendor: Annotated[str, typer.Argument(help="only this plugin", show_default=False)] = "",
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """All probes and every output form that can be read."""
+    from fleetctl.cli.output import print_table
+    from fleetctl.plugin import load_plugins
+    from fleetctl.views.probes import probe_rows, probe_table
+
+    rows = [row for row in probe_rows(load_plugins()[0]) if vendor in ("", row.plugin)]
+    if not rows:
+        raise NotFoundError(f"no plugin {vendor!r} with probes", hint="`fleetctl plugins` lists all")
+    print_table(probe_table(rows), output)
+
+
+@app.command("run")
+def run(
+    node: NodeArgument,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="probes, e.g. nvidia.query; none: all that fit the host")
+    ] = None,
+) -> None:
+    """Ask one host by hand and print what was understood, as `probe parse` does. Writes nothing."""
+    import asyncio
+
+    from fleetctl.cli import context
+    from fleetctl.collector.by_hand import ask_host, chosen_probes
+    from fleetctl.plugin.catalogue import enrich
+    from fleetctl.probes.json_form import merged, result_json
+    from fleetctl.probes.parsing import exit_code
+
+    host = _one_host(node)
+    answers = asyncio.run(ask_host(context.config(), host, chosen_probes(names or ())))
+    if not answers:
+        raise NotFoundError(
+            f"no probe fits {host.name}", hint="`fleetctl probe list` shows all; `fleetctl doctor` looks closer"
+        )
+    for answer in answers:
+        status = f"{answer.output.outcome}, exit status {answer.output.exit_status}, {answer.took_s:.2f} s"
+        print(f"{answer.probe.name}: {status}", file=sys.stderr)
+    result = enrich(merged([a.result for a in answers]))
+    print(result_json(result, parser=", ".join(a.probe.name for a in answers)))
+    raise typer.Exit(exit_code(result))
+
+
+@app.command("record")
+def record(
+    node: NodeArgument,
+    folder: Annotated[Path, typer.Option("--to", help="folder for the recordings")] = Path("recordings"),
+    names: Annotated[list[str] | None, typer.Option("--probe", help="only these probes")] = None,
+) -> None:
+    """Save what a host's tools print, scrubbed of names, as fixtures a parser can be held against."""
+    import asyncio
+
+    from fleetctl.cli import context
+    from fleetctl.collector.by_hand import ask_host, chosen_probes, save_recording
+
+    host = _one_host(node)
+    answers = asyncio.run(ask_host(context.config(), host, chosen_probes(names or ())))
+    if not answers:
+        raise NotFoundError(f"no probe fits {host.name}", hint="`fleetctl probe list` shows all")
+    for answer in answers:
+        path = save_recording(folder, host, answer)
+        print(path)
+    print(
+        f"{len(answers)} recordings; read them before you give them away: names in free text may be left",
+        file=sys.stderr,
+    )
+
+
+def _one_host(node: str) -> Host:
+    from fleetctl.cli import context
+
+    hosts = context.select_hosts([node])
+    if len(hosts) != 1:
+        raise UsageError(f"{node} names {len(hosts)} hosts", hint="name one")
+    return hosts[0]

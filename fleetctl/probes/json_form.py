@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -36,3 +37,26 @@ def _device(reading: Reading) -> dict[str, Any]:
 def result_json(result: ProbeResult, *, parser: str = "") -> str:
     """Indented JSON, text as it is, one document."""
     return json.dumps({**result_dict(result), "parser": parser or None}, ensure_ascii=False, indent=2)
+
+
+def merged(results: Sequence[ProbeResult]) -> ProbeResult:
+    """Several probes' answers as one: cards with the same key are one card, the first probe's values win."""
+    cards: dict[str, Reading] = {}
+    facts: dict[str, str] = {}
+    for result in results:
+        for reading in result.readings:
+            old = cards.get(reading.device.key)
+            if old is not None:
+                values = {**reading.values, **{k: v for k, v in old.values.items() if v is not None}}
+                reading = Reading(old.device, values, {**reading.states, **old.states})
+            cards[reading.device.key] = reading
+        facts = {**result.facts, **facts}
+    return ProbeResult(
+        readings=tuple(cards.values()),
+        faults=tuple(f for r in results for f in r.faults),
+        findings=tuple(f for r in results for f in r.findings),
+        processes=tuple(p for r in results for p in r.processes),
+        links=tuple(link for r in results for link in r.links),
+        facts=facts,
+        devices_expected=next((r.devices_expected for r in results if r.devices_expected is not None), None),
+    )

@@ -18,7 +18,7 @@ _UNKNOWN = frozenset(
     {
         "", "n/a", "na", "n.a.", "none", "null", "nil", "nan", "+nan", "-nan", "inf", "+inf", "-inf", "-", "--", "---",
         "unknown", "unknown error", "not supported", "unsupported", "not available", "not applicable", "err!", "error",
-        "not supported on this device", "insufficient permissions", "no permission", "redacted", "gpu is lost",
+        "not supported on this device", "insufficient permissions", "no permission", "redacted", "gpu is lost", "gpu is lost.",
         "gpu requires reset", "requested functionality has been deprecated", "deprecated", "not present", "/",
     }
 )  # fmt: skip

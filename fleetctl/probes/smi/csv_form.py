@@ -72,8 +72,6 @@ def csv_parser(
     def parse(output: Output) -> ProbeResult:
         sheet = Sheet(family.vendor)
         text = sheet.text_of(output)
-        if family.refusal(sheet, text):
-            return sheet.result()
         names: list[str] | None = None
         units: dict[str, str] = {}
         headed = False
