@@ -28,22 +28,6 @@ from typing import Any, ClassVar
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parent.parent)]
 READY = b"\x1b]9;ready\x07"
-COLUMNS = (
-    "node",
-    "health",
-    "reach",
-    "admin",
-    "load",
-    "age",
-    "cards",
-    "util",
-    "temp",
-    "power",
-    "mem",
-    "cpu",
-    "site",
-    "rack",
-)
 QUIET_S = 0.012  # silence that ends a frame
 
 
@@ -114,7 +98,9 @@ def make_widget(kind: str, source: Any, columns: Any) -> Any:
         from textual_fastdatatable import DataTable as Fast
 
         return Fast(
-            backend=ArrowBackend.from_records([("node", *COLUMNS[1:]), *texts(source, columns)], has_header=True),
+            backend=ArrowBackend.from_records(
+                [tuple(c.title for c in columns), *texts(source, columns)], has_header=True
+            ),
             id="it",
             cursor_type="row",
         )
