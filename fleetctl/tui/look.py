@@ -72,7 +72,7 @@ STATES: dict[str, tuple[str, str, str]] = {
     "hung": ("warn", "warn", "hung"),
     "unreachable": ("crit", "crit", "unreachable"),
     "staged": ("muted", "out", "staged"),
-    "burn_in": ("info", "busy", "burn-in"),
+    "burn_in": ("info", "busy", "burn in"),
     "in_service": ("plain", "", "in service"),
     "cordoned": ("warn", "out", "cordoned"),
     "draining": ("info", "busy", "draining"),

@@ -17,7 +17,7 @@ _FIGURES = (
     "links_up",
 )  # fmt: skip
 # Short headings for metrics whose names are long; the name itself stays the key.
-_TITLES = {
+TITLES = {
     "mem_temp_c": "mem temp", "hotspot_temp_c": "hot spot", "clock_mhz": "clock", "fan_pct": "fan", "procs": "procs",
     "ecc_uncorrected_total": "ecc ue", "ecc_corrected_total": "ecc ce", "pages_retired": "retired",
     "rows_remapped_uncorrected": "remapped", "pcie_width": "lanes", "links_up": "links",
@@ -54,7 +54,7 @@ def table(
         Column("vendor", "vendor", lambda r: r.device.vendor, width=8),
         by_name["chip"],
         Column("health", "health", lambda r: card_health(r, worst, now, stale_after_s).value, width=8, role="state"),
-        *(replace(by_name[name], title=_TITLES.get(name, by_name[name].title)) for name in told),
+        *(replace(by_name[name], title=TITLES.get(name, by_name[name].title)) for name in told),
         Column("lease", "lease", lambda r: leases.get(r.device.key), width=9),
         by_name["slot"],
         Column("state", "told", lambda r: " ".join(f"{k}={v}" for k, v in r.states.items()) or None, width=10),

@@ -12,7 +12,7 @@ from fleetctl.store.devices import list_devices
 from fleetctl.store.series import read_metrics
 
 # (title, unit, metric of cards, how cards become one figure, bottom, top of the scale)
-_CURVES: tuple[tuple[str, str, str, Callable[[Sequence[float]], float], float | None, float | None], ...] = (
+CURVES: tuple[tuple[str, str, str, Callable[[Sequence[float]], float], float | None, float | None], ...] = (
     ("utilisation", "%", "util_pct", lambda v: sum(v) / len(v), 0.0, 100.0),
     ("hottest card", "C", "temp_c", max, None, None),
     ("power", "W", "power_w", sum, None, None),
@@ -44,7 +44,7 @@ def load(conn: sqlite3.Connection, host: str, since: float, until: float, *, int
     """The curves of one node. Partitions are left out: their share is part of their card's."""
     cards = [d for d in list_devices(conn, host, kind="card", gone=False) if d.device.parent is None]
     there = set(sample_columns(conn, "card"))
-    metrics = [metric for _title, _unit, metric, _join, _low, _top in _CURVES if metric in there]
+    metrics = [metric for _title, _unit, metric, _join, _low, _top in CURVES if metric in there]
     values: dict[str, dict[int, list[float]]] = {metric: defaultdict(list) for metric in metrics}
     step_s = step_for(until - since, interval_s)
     for card in cards:
@@ -53,6 +53,6 @@ def load(conn: sqlite3.Connection, host: str, since: float, until: float, *, int
                 values[metric][point.at].append(point.value)
     return [
         Curve(title, unit, [(float(at), join(found)) for at, found in sorted(values[metric].items())], low, top)
-        for title, unit, metric, join, low, top in _CURVES
+        for title, unit, metric, join, low, top in CURVES
         if metric in values
     ]

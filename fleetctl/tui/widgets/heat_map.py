@@ -101,12 +101,12 @@ class HeatMap(Drawn, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "line(-1)", "up", show=False),
         Binding("down,j", "line(1)", "down", show=False),
-        Binding("left,h", "card(-1)", "left", show=False),
-        Binding("right,l", "card(1)", "right", show=False),
+        Binding("left,h", "card(-1)", "card before", show=False),
+        Binding("right,l", "card(1)", "card after", show=False),
         Binding("pageup", "line(-20)", "page up", show=False),
         Binding("pagedown", "line(20)", "page down", show=False),
-        Binding("home,g", "edge(0)", "first", show=False),
-        Binding("end,G", "edge(1)", "last", show=False),
+        Binding("home,g", "edge(0)", "first card", show=False),
+        Binding("end,G", "edge(1)", "last card", show=False),
         Binding("enter", "choose", "open"),
     ]
 

@@ -23,8 +23,8 @@ class TextPane(Drawn, can_focus=True):
         Binding("pagedown,ctrl+f,space", "by(20)", "page down", show=False),
         Binding("home,g", "by(-1000000)", "top", show=False),
         Binding("end,G", "by(1000000)", "bottom", show=False),
-        Binding("left,h", "aside(-8)", "left", show=False),
-        Binding("right,l", "aside(8)", "right", show=False),
+        Binding("left,h", "aside(-8)", "scroll left", show=False),
+        Binding("right,l", "aside(8)", "scroll right", show=False),
     ]
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
