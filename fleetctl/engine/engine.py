@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import os
 import platform
@@ -24,20 +23,17 @@ from fleetctl.clock import Clock, SystemClock
 from fleetctl.collector.collector import Collector
 from fleetctl.collector.stats import RoundStats
 from fleetctl.config.schema import Config
-from fleetctl.engine.hooks import TransportHookRunner, run_hooks
 from fleetctl.engine.judge import Judge
 from fleetctl.engine.lock import EngineLock
 from fleetctl.errors import StoreError
 from fleetctl.inventory import Inventory, build_inventory
 from fleetctl.model.report import HostReport
 from fleetctl.plugin import Plugin, load_plugins
-from fleetctl.scheduler.chips import chip_facts
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
 from fleetctl.store.housekeeping import Housekeeper
 from fleetctl.store.rounds import recorder_of
-from fleetctl.transport.base import Transport
 from fleetctl.transport.build import build_transports
 
 log = logging.getLogger("fleetctl.engine")
@@ -105,7 +101,6 @@ class Engine:
             asyncio.create_task(self._note_rounds(closed, rounds, on_round), name="rounds"),
             asyncio.create_task(self._act(), name="scheduler"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
-            asyncio.create_task(self._run_hooks(transports), name="hooks"),
             asyncio.create_task(self._stop.wait(), name="stop"),
         ]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -149,16 +144,6 @@ class Engine:
             await self._clock.sleep(HOUSEKEEPING_STEP_S if more else HOUSEKEEPING_S)
             more = await self._guarded(keeper.step, self._clock.now()) is True
 
-    async def _run_hooks(self, transports: dict[str, Transport]) -> None:
-        runner = TransportHookRunner(self.inventory, transports)
-        while True:
-            call = functools.partial(run_hooks, self._db, self.inventory, self.config, runner, self._clock)
-            try:
-                await call(self._write)
-            except StoreError as error:  # as every stage: said, and tried again
-                log.warning("hooks wait: %s", error)
-                await self._clock.sleep(_RETRY_S)
-
     # -- on the writer thread ------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
@@ -177,7 +162,7 @@ class Engine:
             save_engine_beat(conn, self._clock.now(), slot=stats.slot, note=asdict(stats))
 
     def _tick(self) -> None:
-        result = tick(self._db, self.inventory, self._clock.now(), config=self.config, chips=chip_facts())
+        result = tick(self._db, self.inventory, self._clock.now(), config=self.config)
         if result.did_anything:
             log.info("acted: %s", result)
 

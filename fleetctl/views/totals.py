@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from fleetctl.model.states import Admin, Health, Load, Reach
 from fleetctl.views.nodes import NodeRow
-
-Key = TypeVar("Key")
 
 # A host whose probe hangs still answers; whether its cards are fit is a matter of health.
 ANSWERING = frozenset({Reach.FRESH, Reach.HUNG})
@@ -110,16 +107,6 @@ def total(rows: Iterable[NodeRow]) -> Totals:
         oldest_at=min(answers, default=None),
         never=len(nodes) - len(answers),
     )
-
-
-def group(rows: Iterable[NodeRow], key: Callable[[NodeRow], Key | None]) -> dict[Key, list[NodeRow]]:
-    """Nodes by a key, in order of first appearance; None belongs to no group."""
-    groups: dict[Key, list[NodeRow]] = {}
-    for row in rows:
-        found = key(row)
-        if found is not None:
-            groups.setdefault(found, []).append(row)
-    return groups
 
 
 def severity(row: NodeRow) -> tuple[int, int, float, str]:
