@@ -16,6 +16,7 @@ import hmac
 import os
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -30,6 +31,7 @@ import asyncssh
 from fleetctl.config.schema import Ssh
 from fleetctl.model.host import Host
 from fleetctl.transport.known_hosts import KnownHostsFile
+from fleetctl.transport.pool import Connections, freeze_gc
 from fleetctl.transport.ssh import SshTransport
 
 RUNS = 3
@@ -41,7 +43,12 @@ KEX = "curve25519-sha256"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=60, help="connections per run")
-    count = parser.parse_args().n
+    parser.add_argument("--keep", type=int, default=0, help="instead: keep so many connections, ask each three times")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that sshd is ended too
+    count, kept = parser.parse_args().n, parser.parse_args().keep
+    if kept:
+        keep_connections(kept)
+        return
     with tempfile.TemporaryDirectory(prefix="connect") as name, sshd(Path(name)) as (port, folder):
         few, many = (write_files(folder, port, entries, count) for entries in (FEW, MANY))
         ssh_few = cpu_per(lambda n: run_ssh(few, n), min(count, 30), children=True)
@@ -164,6 +171,51 @@ def connector(files: Path) -> Callable[[int], None]:
         await asyncio.gather(*(one(number, slots) for number in range(count)))
 
     return lambda count: asyncio.run(run(count))
+
+
+def keep_connections(count: int) -> None:
+    """Kept connections: CPU, memory and the longest turn of the loop while they are made, CPU per command on them.
+
+    The turn is measured in CPU time, because sshd's own logins share these cores.
+    """
+    rounds = 3
+    with tempfile.TemporaryDirectory(prefix="connect") as name, sshd(Path(name)) as (port, folder):
+        transport = make_transport(write_files(folder, port, count, count))
+
+        async def watch(lags: list[float]) -> None:
+            while True:
+                before = time.thread_time()
+                await asyncio.sleep(0.005)
+                lags.append(time.thread_time() - before)
+
+        async def run() -> None:
+            lags: list[float] = []
+            watcher = asyncio.create_task(watch(lags))
+            connections = Connections({"ssh": transport})
+            await connections.session(Host("gpu00000", "s"))
+            hosts = [Host(f"gpu{number:05}", "s") for number in range(1, count)]
+            memory, start, clock = rss(), cpu(False), time.monotonic()
+            sessions = await asyncio.gather(*map(connections.session, hosts))
+            made = cpu(False) - start
+            took, grown = time.monotonic() - clock, rss() - memory
+            print(f"{len(sessions)} connections in {took:.1f} s, {made / len(sessions) * 1000:.2f} ms CPU each")
+            print(f"memory {grown / len(sessions) / 1024:.1f} KiB each")
+            lags.sort()
+            print(f"turn of the loop p99 {lags[int(len(lags) * 0.99)] * 1000:.0f} ms, longest {lags[-1] * 1000:.0f} ms")
+            freeze_gc()
+            start = cpu(False)
+            for _ in range(rounds):
+                await asyncio.gather(*(s.run("true") for s in sessions))
+            print(f"one command a round {(cpu(False) - start) / rounds / len(sessions) * 1000:.3f} ms CPU each")
+            watcher.cancel()
+            await connections.close()
+
+        asyncio.run(run())
+
+
+def rss() -> int:
+    """Resident bytes of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def load_cost(files: Path) -> float:
