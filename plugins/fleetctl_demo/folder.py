@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from fleetctl.inventory import fold
-from fleetctl_demo.fleets import Fleet, names
+from fleetctl_demo.fleets import Fleet, Part, names
 from fleetctl_demo.machine import Machine
 from fleetctl_demo.server import USER, Keys
 
@@ -18,7 +18,7 @@ def machines(fleet: Fleet, seed: int, faults: Mapping[str, frozenset[str]]) -> l
     found = []
     for part in fleet.parts:
         for index, name in enumerate(names(part)):
-            rack = f"{part.prefix}r{index // part.per_rack + 1:02d}"
+            rack = rack_name(fleet, part, index // part.per_rack)
             found.append(
                 Machine(
                     name=name,
@@ -31,6 +31,12 @@ def machines(fleet: Fleet, seed: int, faults: Mapping[str, frozenset[str]]) -> l
                 )
             )
     return found
+
+
+def rack_name(fleet: Fleet, part: Part, number: int) -> str:
+    """`lg-a01`: site, a letter per part of the site, number from 1."""
+    letter = chr(ord("a") + [p for p in fleet.parts if p.site == part.site].index(part))
+    return f"{part.prefix.split('-')[0]}-{letter}{number + 1:02d}"
 
 
 def write_folder(folder: Path, fleet: Fleet, ports: Mapping[str, int], keys: Keys, interval_s: float) -> Path:
@@ -63,7 +69,7 @@ def _config(fleet: Fleet, keys: Keys, interval_s: float) -> Iterator[str]:
         number = 0
         while rack := list(islice(hosts, part.per_rack)):
             number += 1
-            yield f"\n[[racks]]\nname = {_text(f'{part.prefix}r{number:02d}')}\nsite = {_text(part.site)}"
+            yield f"\n[[racks]]\nname = {_text(rack_name(fleet, part, number - 1))}\nsite = {_text(part.site)}"
             yield f"hall = {_text(part.site + '-a')}\nrow = {_text(str((number - 1) // 10 + 1))}"
             yield f"nodes = {_text(fold(rack))}\npower_budget_w = {part.rack_budget_w:.0f}"
     pools: dict[str, list[str]] = {}
