@@ -78,6 +78,7 @@ def _config(fleet: Fleet, keys: Keys, interval_s: float) -> Iterator[str]:
     for pool, members in pools.items():
         yield f"\n[[pools]]\nname = {_text(pool)}\nnodes = {_text(fold(members))}"
     yield f"\n[poll]\ninterval_s = {interval_s:g}\nslow_interval_s = {max(10.0, interval_s):g}"
+    yield f"stale_after = {max(2.5, 10.0 / interval_s):g}"
     yield f"quiet_interval_s = {max(10.0, 2 * interval_s):g}"
     yield '\n[ssh]\nconfig = "ssh_config"\nknown_hosts = "known_hosts"'
     yield f"identity_files = [{_text(keys.client.name)}]\nconnects_per_second = 500\nmax_connecting = 64"
