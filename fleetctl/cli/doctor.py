@@ -157,6 +157,7 @@ def _block(block: Block) -> str:
 
 
 _STEPS = {
+    "not_permitted": "add the user to the group the line names; everything else works without",
     "tool_failed": "run the tool by hand on the host; the driver may be absent or of another version",
     "tool_hung": "the driver may be stuck: look at dmesg and at processes in state D; a reboot may be needed",
     "unreadable": "`fleetctl probe record` keeps the text; please report it",

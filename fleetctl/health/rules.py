@@ -65,8 +65,11 @@ def probe_hung(seen: Seen) -> Iterator[Condition]:
 def tool_failed(seen: Seen) -> Iterator[Condition]:
     """A vendor's tool ran and said no, or its output could not be read."""
     said: set[str] = set()
+    # Where another probe read the cards, a second tool that says no costs details, not the card.
+    known = {FindingKind.UNREADABLE, FindingKind.TOO_LARGE} | (
+        {FindingKind.TOOL_FAILED} if "card" not in seen.blocks else set()
+    )
     for finding in seen.report.findings:
-        known = (FindingKind.TOOL_FAILED, FindingKind.UNREADABLE, FindingKind.TOO_LARGE)
         if finding.kind in known and finding.text not in said and len(said) < 8:
             said.add(finding.text)
             severity = Health.CRIT if finding.kind is FindingKind.TOOL_FAILED else Health.WARN

@@ -111,6 +111,7 @@ class FindingKind(StrEnum):
 
     MISSING_TOOL = "missing_tool"  # not installed: no accelerator of that vendor, or no tool
     TOOL_FAILED = "tool_failed"  # it ran and said no (driver absent, library mismatch ...)
+    NOT_PERMITTED = "not_permitted"  # it may not be read with the rights we have: blind there, not broken
     TOOL_HUNG = "tool_hung"  # it did not end in time
     NO_DEVICES = "no_devices"  # it ran well and found nothing
     UNREADABLE = "unreadable"  # a line, cell or whole text that could not be read

@@ -162,7 +162,7 @@ def parse_access(output: Output) -> ProbeResult:
     if output.outcome is Outcome.DONE and output.exit_status != 0:
         text = "the kernel log may not be read: faults in it stay unseen (group adm or root may)"
         raw = output.stderr[:400]
-        return ProbeResult(findings=(ProbeFinding(FindingKind.TOOL_FAILED, text, raw=raw),))
+        return ProbeResult(findings=(ProbeFinding(FindingKind.NOT_PERMITTED, text, raw=raw),))
     return ProbeResult()
 
 

@@ -1,4 +1,4 @@
-"""`npu-smi info`: two lines per chip. Four layouts so far; columns are found by the header's words."""
+"""`npu-smi info`: two lines per chip, or one. Five layouts so far; columns are found by the header's words."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ class _Table:
             return
         words = [_heads(c) for c in cells]
         if "npu" in words[0] and len(words) > 1 and "health" in words[1]:
-            self.part, self.upper = "upper", words
+            flat = any(head == "aicore" or head in _MEMORY for heads in words[2:] for head in heads)
+            self.part, self.upper = ("flat" if flat else "upper"), words
             return
         if words[0][:1] == ["chip"] and len(words) > 1 and "bus-id" in words[1]:
             self.part, self.lower = "cards", words
@@ -74,6 +75,8 @@ class _Table:
             self._process(cells, line, number)
         elif self.part == "cards":
             self._card(cells, line, number)
+        elif self.part == "flat":
+            self._flat(cells, line, number)
         else:
             self.sheet.unread("a row before any header", line, number)
 
@@ -94,6 +97,21 @@ class _Table:
         _, first, first_number = self.open
         self.open = None
         self._chip(first, cells, first_number, line)
+
+    def _flat(self, cells: list[str], line: str, number: int) -> None:
+        """A card on one line, all its columns under one header line."""
+        npu, _, model = cells[0].strip().partition(" ")
+        if whole(npu) is None or len(cells) != len(self.upper) or self.board.known(npu):
+            self.sheet.unread("a row that names no card", line, number)
+            return
+        card = self.board.card(npu)
+        card.name("model", model)
+        card.name("driver", self.driver)
+        card.state("health", cells[1])
+        values: dict[str, str] = {}
+        for heads, cell in zip(self.upper[2:], cells[2:], strict=True):
+            values |= _assign(heads, cell)
+        self._values(card, values, line, number)
 
     def _chip(self, first: list[str], second: list[str], number: int, line: str) -> None:
         npu, _, model = first[0].strip().partition(" ")
@@ -194,7 +212,9 @@ def _assign(heads: list[str], cell: str) -> dict[str, str]:
 
 def is_table(text: str) -> bool:
     """The drawn table of npu-smi."""
-    return "|" in text and ("npu-smi" in text[:2048] or ("NPU" in text and "Health" in text and "Bus-Id" in text))
+    return "|" in text and (
+        "npu-smi" in text[:2048] or ("NPU" in text and "Health" in text and ("Bus-Id" in text or "AICore" in text))
+    )
 
 
 def read_map(sheet: Sheet, board: Board, text: str, first_line: int = 1) -> None:

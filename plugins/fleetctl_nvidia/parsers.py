@@ -28,10 +28,15 @@ FIELDS = (
     "remapped_rows.pending", "remapped_rows.failure", "pcie.link.gen.current", "pcie.link.width.current",
     "mig.mode.current", "gpu_recovery_action",
 )  # fmt: skip
+# What every driver of the last ten years knows: the last resort where even the list of fields cannot be had.
+LEAST = (
+    "index", "uuid", "name", "temperature.gpu", "power.draw", "utilization.gpu", "memory.used", "memory.total",
+)  # fmt: skip
 # What others ask for without a header; used only where every identity stands where this list has it.
 _COMMON = (
     ("index", "uuid", "name", "pci.bus_id", "temperature.gpu", "utilization.gpu", "memory.used", "memory.total",
      "power.draw", "power.limit", "pstate"),
+    LEAST,
 )  # fmt: skip
 
 FAMILY = Family(vendor="nvidia", refusal=refusal, finish=finish)

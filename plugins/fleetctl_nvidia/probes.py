@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fleetctl.model.probe import Probe
-from fleetctl_nvidia.parsers import FIELDS, NVML_COLUMNS, parse_nvml, parse_query, parse_xml
+from fleetctl_nvidia.parsers import FIELDS, LEAST, NVML_COLUMNS, parse_nvml, parse_query, parse_xml
 
 # The tool, the loaded driver, or a card that nobody has installed anything for: each says something worth asking.
 DETECT = (
@@ -24,6 +24,8 @@ QUERY = (
     'case "$o" in *"not a valid field"*) h=$(nvidia-smi --help-query-gpu 2>/dev/null); g=; '
     'for x in $(printf %s "$f" | tr , \' \'); do case "$h" in *\'"\'"$x"\'"\'*) g=$g,$x;; esac; done; '
     'o=$(nvidia-smi --query-gpu="${g#,}" --format=csv,nounits 2>&1); e=$?;; esac; '
+    f'case "$o" in *"not a valid field"*) o=$(nvidia-smi --query-gpu={",".join(LEAST)} --format=csv,nounits 2>&1); '
+    "e=$?;; esac; "
     "printf '%s\\n' \"$o\"; exit $e"
 )
 PROBES = (
