@@ -16,6 +16,7 @@ from fleetctl.model.report import Block, HostReport
 from fleetctl.store.words import clean_name
 
 GROUP = 16  # devices of one kind with neighbouring ids; what one chunk holds
+ROLLUP_GROUP = 16 * GROUP  # and one rollup: its four numbers are few
 DEVICES_PER_HOST = 4096  # a host that names more is broken; further ones are not kept
 _BLOCKS_PER_HOST = 16
 
@@ -48,6 +49,8 @@ class HostMemory:
     error: str | None = None
     error_text: str = ""
     failures: int = 0
+    is_well: bool = False  # fresh, without an error, and stored so
+    expected: int | None = None
     facts: Mapping[str, str] | None = None
     probes: dict[str, tuple[str, str]] = field(default_factory=dict)
     findings: object = None

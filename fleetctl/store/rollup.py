@@ -1,4 +1,4 @@
-"""An hour of up to 16 devices in four numbers per metric, packed; and back again.
+"""An hour of up to 256 devices in four numbers per metric, packed; and back again.
 
 Which four depends on the metric: a gauge keeps its mean and extremes, a counter its growth, a state its last word.
 """

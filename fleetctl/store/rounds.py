@@ -27,6 +27,7 @@ from fleetctl.store.database import Database
 from fleetctl.store.events import add_event
 from fleetctl.store.fleet_slots import FleetSlots
 from fleetctl.store.identity import Change, HostMemory, Identities
+from fleetctl.store.recent import Recent
 from fleetctl.store.rounding import Rounded, round_column
 from fleetctl.store.words import clean, clean_name
 
@@ -44,6 +45,9 @@ UPDATE hosts
  WHERE id = ?10
 """
 
+# Most hosts, most rounds: it answered as before.
+_UPDATE_TIMES = "UPDATE hosts SET report_at = ?1, answer_at = ?1, values_at = ?1, slot = ?2 WHERE id = ?3"
+
 _Key = tuple[str, tuple[str, ...]]  # kind, columns
 _Batch = dict[_Key, tuple[list[int], list[tuple[Any, ...]]]]
 
@@ -55,6 +59,7 @@ class Recorder:
         self._db = db
         self._identities = Identities()
         self._fleet = FleetSlots()
+        self.recent = Recent()
         self._steps: dict[tuple[str, str], Steps] = {}
         self._statements: dict[_Key, str] = {}
         self._strangers: set[tuple[str, str]] = set()
@@ -79,6 +84,7 @@ class Recorder:
     def _forget(self) -> None:
         self._identities.forget()
         self._fleet.forget()
+        self.recent.forget()
         self._steps.clear()
         self._strangers.clear()
 
@@ -87,6 +93,7 @@ class Recorder:
             self._load_steps(conn)
         batch: _Batch = {}
         hosts: list[tuple[Any, ...]] = []
+        as_before: list[tuple[int, int, int]] = []
         for report in reports:
             memory = self._identities.host(conn, report, slot)
             changes: list[Change] = []
@@ -114,12 +121,21 @@ class Recorder:
             late = slot < memory.slot or (slot == memory.slot and at < memory.report_at)
             _save_rare(conn, memory, report, late)
             if not late:
+                if (
+                    report.reach is Reach.FRESH
+                    and memory.is_well
+                    and report.blocks
+                    and (report.devices_expected in (None, memory.expected))
+                ):
+                    memory.slot, memory.report_at = slot, at
+                    as_before.append((at, slot, memory.id))
+                    continue
                 _note_reach(conn, memory, report, at, first_time)
                 hosts.append(_host_row(memory, report, slot, at))
         for (kind, columns), (ids, rows) in batch.items():
             self._save_rows(conn, slot, kind, columns, ids, rows)
-        if hosts:
-            conn.executemany(_UPDATE_HOST, hosts)
+        conn.executemany(_UPDATE_HOST, hosts)
+        conn.executemany(_UPDATE_TIMES, as_before)
 
     def _load_steps(self, conn: sqlite3.Connection) -> None:
         register_metrics(conn, CORE_METRICS)
@@ -138,10 +154,7 @@ class Recorder:
         if not rows:
             return
         columns: dict[str, Rounded] = {}
-        width = len(names)
-        if any(len(row) != width for row in rows):
-            rows = [(*row, *repeat(None, width))[:width] for row in rows]
-        for name, column in zip(names, zip(*rows, strict=True), strict=True):
+        for name, column in zip(names, _columns(rows, len(names)), strict=True):
             steps = self._steps.get((kind, name))
             if steps is None:
                 self._note_stranger(conn, slot, kind, name)
@@ -161,8 +174,10 @@ class Recorder:
             if not len(where):
                 return
         self._fleet.begin(conn, kind, slot)
+        self.recent.begin(conn, kind, slot)
         conn.executemany(self._statement(kind, tuple(columns)), values)
         self._fleet.add(conn, kind, slot, where, columns)
+        self.recent.add(kind, slot, where, columns)
         conn.execute("UPDATE seals SET dirty = 1 WHERE kind = ? AND hour = ? AND dirty = 0", (kind, slot - slot % 3600))
         for name, rounded in columns.items():
             if rounded.refused:
@@ -233,6 +248,17 @@ def save_reports(db: Database, slot: int, reports: Iterable[HostReport]) -> None
     recorder_of(db).save(slot, reports)
 
 
+def _columns(rows: list[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:
+    """Rows turned into columns; a row of another width than it should have is filled up or cut."""
+    try:
+        columns = list(zip(*rows, strict=True))
+        if len(columns) == width:
+            return columns
+    except ValueError:  # they differ among themselves
+        pass
+    return list(zip(*((*row, *repeat(None, width))[:width] for row in rows), strict=True))
+
+
 def _keep(column: Rounded, kept: Any) -> Rounded:
     known = None if column.known is None else column.known[kept]
     return Rounded(column.values, column.steps[kept], known, column.factor, column.refused)
@@ -245,6 +271,8 @@ def _host_row(memory: HostMemory, report: HostReport, slot: int, at: int) -> tup
     memory.failures = 0 if answered else memory.failures + 1
     memory.error = None if report.error is None else report.error.value
     memory.error_text = clean(report.error_text) if report.error_text else ""
+    memory.expected = report.devices_expected
+    memory.is_well = report.reach is Reach.FRESH and report.error is None and not memory.error_text
     return (
         memory.reach,
         at,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fleetctl.errors import NotFoundError, StoreCorruptError
 from fleetctl.model.metric import Metric, MetricKind
 from fleetctl.store.catalogue import list_metrics
-from fleetctl.store.identity import GROUP
+from fleetctl.store.identity import GROUP, ROLLUP_GROUP
 
 HOUR_S = 3600
 
@@ -141,7 +141,7 @@ def _hours(
         last = min(last, (oldest if oldest is not None else end) - HOUR_S)
     rows = conn.execute(
         f"SELECT hour, data FROM {kind}_rollups WHERE grp = ? AND hour >= ? AND hour < ? AND hour <= ? ORDER BY hour",
-        (device // GROUP, start - start % HOUR_S, end, last),
+        (device // ROLLUP_GROUP, start - start % HOUR_S, end, last),
     )
     found: dict[int, dict[str, list[Point]]] = {}
     for hour, data in rows:

@@ -35,7 +35,7 @@ def vacuum_step(db: Database) -> bool:
             return False
         if conn.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
             return False  # a file that was not made by us; it still reuses its free pages
-        conn.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        conn.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")  # execute() would free one page only
         return True
 
 

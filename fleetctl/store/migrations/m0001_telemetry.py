@@ -194,7 +194,7 @@ CREATE TABLE {kind}_chunks (
 
 CREATE TABLE {kind}_rollups (
     hour   INTEGER NOT NULL,
-    grp    INTEGER NOT NULL,
+    grp    INTEGER NOT NULL,                     -- device id / 256
     data   BLOB NOT NULL,
     PRIMARY KEY (grp, hour)
 ) WITHOUT ROWID;
