@@ -32,7 +32,7 @@ KERNEL_LOG_S = 30.0
 def fleet_plan(config: Config, plugins: Iterable[Plugin]) -> Plan:
     """All probes hosts of this fleet are asked."""
     poll = config.poll
-    builtin = (*system_probes(poll.slow_interval_s), (kernel_probe(min(KERNEL_LOG_S, poll.interval_s)), True))
+    builtin = (*system_probes(poll.slow_interval_s), (kernel_probe(KERNEL_LOG_S), True))
     return build_plan(builtin, plugins, poll.max_output_bytes)
 
 

@@ -30,7 +30,8 @@ from fleetctl.transport.pool import Connections, kind_of
 log = logging.getLogger("fleetctl.collector")
 
 HEARTBEAT_S = 45.0  # a turn a minute early or late must not skip one
-SILENT_TURNS = 2  # turns without a frame after which the loop is taken for dead
+SILENT_TURNS = 2  # turns without a frame after which the loop is taken for dead ...
+SILENT_S = 30.0  # ... but not sooner: starting loops again on hosts that are merely busy makes them busier
 GRACE_S = 5.0  # after its start, in which a loop need not have answered
 SHORT_LIVES = 3  # loops in a row that ended right after their first word: another form is tried
 EXEC_TIMEOUT_S = 60.0
@@ -139,7 +140,8 @@ class HostPoll:
             self.miss(ErrorKind.GARBLED, f"prints something else than frames: {printable(noise)}")
         else:
             self.miss(ErrorKind.TIMED_OUT, "connected, but the loop on the host does not answer")
-        if self.silent >= SILENT_TURNS and self.stream is not None:
+        waited_s = self.fleet.clock.monotonic() - max(self.started_at, self.state.answered_at or 0.0)
+        if self.silent >= SILENT_TURNS and waited_s >= SILENT_S and self.stream is not None:
             if not self.said_hello:
                 self.form = next_form(self.form, self.fleet.config.ssh.loop) or self.form
             self.close()

@@ -111,10 +111,10 @@ class HostAnswers:
 
     def _quick(self, view: View, section: Section) -> bool:
         """True when the section needed no parser."""
+        if section.same:  # stdout, stderr and exit status
+            return True
         if view.state.outcome is not Outcome.DONE or section.status:
             return False
-        if section.same:
-            return True
         kind = view.quick_kind
         if kind is None or section.kept < view.quick_at or section.stderr:
             return False
@@ -139,7 +139,7 @@ class HostAnswers:
         since = old.state.since if old is not None and old.state.outcome is outcome else now
         state = ProbeState(probe.name, outcome, section.ms / 1000, _plain(stderr)[:400], since)
         result = self._parse(item, Output(text, stderr, section.status, outcome, at))
-        if probe.name == kernel_log.NAME and outcome is Outcome.DONE:
+        if probe.name == kernel_log.NAME and outcome is Outcome.DONE and text:
             self._events.extend(self.kernel.take(text))
         if probe.name == "system":
             result = self._derive(result, now, at)

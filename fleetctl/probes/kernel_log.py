@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
 
@@ -31,7 +31,7 @@ _ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d{1,6}))?(Z|[+-]\d\
 _SINCE_BOOT = re.compile(r"\[ *(\d{1,12}\.\d{1,9})\] ?(.*)")
 _JOURNAL = re.compile(r"\S{1,255} kernel: (.*)")
 _MAX_LINE = 1024
-_REMEMBERED = 2000
+_MARKS = 3  # lines in a row that say where the last reading ended
 _SAME_S = 2.0  # two readings of one line differ by this much at most: the log's clock is compared anew each time
 
 # What Linux itself says; vendors' lines belong to plugins. (words, code, what it means, action)
@@ -127,24 +127,41 @@ def linux_faults(lines: Sequence[str]) -> tuple[Fault, ...]:
 
 @dataclass(slots=True)
 class KernelLog:
-    """What of one host's kernel log was seen, so that a new connection does not tell old faults again."""
+    """Where one host's kernel log was left off, so that what is read twice is told once.
+
+    A new connection, and the command every time, start with lines that were read before; the python reader goes on
+    where it was. The last lines are recognised by their text and, roughly, their time: the log's clock is compared
+    anew each time, and the host's clock may be set meanwhile.
+    """
 
     readers: tuple[FaultReader, ...]
-    seen: dict[str, float | None] = field(default_factory=dict)
+    last: tuple[tuple[float | None, int], ...] = ()
 
     def take(self, text: str) -> tuple[Fault, ...]:
         """Faults in lines not seen before."""
-        fresh: list[str] = []
-        batch: dict[str, float | None] = {}
-        for at, line in canonical_lines(text):
-            said = line.partition(" ")[2] if at is not None else line
-            if said not in self.seen or (at is not None and abs(at - (self.seen[said] or 0.0)) > _SAME_S):
-                fresh.append(line)
-            batch[said] = at
-        self.seen |= batch
-        while len(self.seen) > _REMEMBERED:
-            del self.seen[next(iter(self.seen))]
+        lines = canonical_lines(text)
+        if not lines:
+            return ()
+        marks = [(at, hash(line.partition(" ")[2] if at is not None else line)) for at, line in lines]
+        fresh = [line for _, line in lines[self._known(marks) :]]
+        self.last = tuple((*self.last, *marks)[-_MARKS:])
         return fold(ladder().judge(fault) for reader in self.readers for fault in reader(fresh)) if fresh else ()
+
+    def _known(self, marks: list[tuple[float | None, int]]) -> int:
+        """How many lines at the start were seen: up to the last place where the remembered ones stand in a row."""
+        size = len(self.last)
+        if not size:
+            return 0
+        for end in range(len(marks), size - 1, -1):
+            if all(_same(a, b) for a, b in zip(marks[end - size : end], self.last, strict=True)):
+                return end
+        return 0
+
+
+def _same(a: tuple[float | None, int], b: tuple[float | None, int]) -> bool:
+    if a[1] != b[1]:
+        return False
+    return a[0] is None or b[0] is None or abs(a[0] - b[0]) <= _SAME_S
 
 
 def fold(faults: Iterable[Fault]) -> tuple[Fault, ...]:

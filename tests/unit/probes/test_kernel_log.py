@@ -30,7 +30,30 @@ def test_memory_is_bounded():
     log = KernelLog((linux_faults,))
     for n in range(50):
         log.take("".join(f"line {n} {m}\n" for m in range(200)))
-    assert len(log.seen) <= 2000
+    assert len(log.last) <= 3
+
+
+OOM = "2026-11-21T22:00:{:02},000000+00:00 Out of memory: Killed process {} (x)\n"
+
+
+def faults_of(*texts):
+    log = KernelLog((linux_faults,))
+    return [sum(fault.count for fault in log.take(text)) for text in texts]
+
+
+def test_a_window_that_slides_tells_each_line_once():
+    lines = [OOM.format(n, n) for n in range(10)]
+    assert faults_of("".join(lines[:6]), "".join(lines[2:8]), "".join(lines[4:10]), "".join(lines[4:10])) == [
+        6,
+        2,
+        2,
+        0,
+    ]
+
+
+def test_the_same_fault_again_is_told_again_and_a_clock_set_back_hides_nothing():
+    line = "2026-11-21T22:{}:00,000000+00:00 Out of memory: Killed process 7 (x)\n"
+    assert faults_of(line.format("10"), line.format("11"), line.format("02")) == [1, 1, 1]
 
 
 @given(st.text(max_size=300))
