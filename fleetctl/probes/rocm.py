@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from fleetctl.model.probe import Output
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
@@ -67,32 +68,38 @@ def _refusal(sheet: Sheet, text: str) -> bool:
     return True
 
 
-def _put(card: Card, key: str, text: str) -> bool:
-    """One `key: value` of a card; True when the key is one we know."""
+@lru_cache(maxsize=4096)
+def _meaning(key: str) -> tuple[str, str, str]:
+    """(metric, unit, plain name) of a key; metric is "" for keys that are no metric, "-" for those to pass over."""
     match = _UNIT.search(key)
-    unit = match[1] if match and match[1] != "level" else ""
-    if match and match[1] == "level":
-        return True  # fan level 0..255: the percentage stands beside it
+    unit = match[1] if match else ""
     name = key[: match.start()].strip().lower() if match else key.strip().lower()
+    if unit == "level":  # fan level 0..255: the percentage stands beside it
+        return "-", "", name
     for pattern, metric in _COMPILED:
         if pattern.search(name):
-            card.put(metric, text, "B" if unit == "Bytes" else unit)
-            return True
-    if any(name in names for names in _NAMES.values()):
-        return True
-    return _clock(card, name, text)
+            return metric, "B" if unit == "Bytes" else unit, name
+    if name.startswith(("sclk clock", "mclk clock", "pcie clock")):
+        return "", "", name
+    return "-", "", name
 
 
-def _clock(card: Card, name: str, text: str) -> bool:
+def _put(card: Card, key: str, text: str) -> None:
+    """One `key: value` of a card; keys that are no metric are passed over."""
+    metric, unit, name = _meaning(key[:120])
+    if metric == "":
+        _clock(card, name, text)
+    elif metric != "-":
+        card.put(metric, text, unit)
+
+
+def _clock(card: Card, name: str, text: str) -> None:
     for prefix, metric in (("sclk", "clock_mhz"), ("mclk", "mem_clock_mhz")):
-        if name.startswith(f"{prefix} clock") and (match := _CLOCK.search(text)):
+        if name.startswith(prefix) and (match := _CLOCK.search(text)):
             card.put(metric, match[1], "MHz")
-            return True
-    if name.startswith("pcie clock") and (match := _LANES.search(text)):
+    if name.startswith("pcie") and (match := _LANES.search(text)):
         card.put_number("pcie_gen", _GENERATION.get(float(match[1])))
         card.put("pcie_width", match[2])
-        return True
-    return name.startswith(("sclk", "mclk", "pcie"))
 
 
 def _identify(card: Card, rows: Mapping[str, str]) -> None:

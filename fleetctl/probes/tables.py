@@ -14,7 +14,7 @@ from fleetctl.model.reading import ProbeResult
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.text import is_unknown, whole
 
-_RULE = re.compile(r"^[\s+|]*[-=+|\s]*[-=]{3,}[-=+|\s]*$")
+_RULE = frozenset("-=+| ")
 _WORDS = re.compile(r"\S+(?: \S+)*")  # two blanks separate columns, one blank is part of a name
 _PAIR = re.compile(r"^\s*(N/?A|-|[^/]+?)\s*/\s*(N/?A|-|[^/]+?)\s*$", re.IGNORECASE)
 _SLASH = re.compile(r"(?<=\S) ?/ {0,2}(?=[-\dN])")  # "27 W/ 150 W"; a slash that stands alone is a value of its own
@@ -181,7 +181,7 @@ class _Boxes:
         stripped = line.strip()
         if not stripped:
             return
-        if _RULE.match(stripped):
+        if stripped[0] in "+|-=" and _RULE.issuperset(stripped) and ("-" in stripped or "=" in stripped):
             self.flush()
             if self.part == "heads" and self.heads:
                 self.part = "cards"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from fleetctl.model.reading import Value
 
@@ -177,6 +178,9 @@ def plausible(metric: str, number: float) -> bool:
     return low <= number <= high  # NaN compares false
 
 
+_CACHED_CHARS = 48  # cells repeat from card to card and round to round; longer texts are not kept
+
+
 def measure(metric: str, text: str | None, unit: str = "") -> tuple[Value, str]:
     """(value in the catalogue's unit, "") or (None, why it could not be read); (None, "") is an honest unknown.
 
@@ -184,6 +188,17 @@ def measure(metric: str, text: str | None, unit: str = "") -> tuple[Value, str]:
     """
     if text is None:
         return None, ""
+    if len(text) > _CACHED_CHARS:
+        return _measure(metric, text, unit)
+    return _measured(metric, text, unit)
+
+
+@lru_cache(maxsize=8192)
+def _measured(metric: str, text: str, unit: str) -> tuple[Value, str]:
+    return _measure(metric, text, unit)
+
+
+def _measure(metric: str, text: str, unit: str) -> tuple[Value, str]:
     if metric in _FLAG_METRICS:
         flag = _FLAGS.get(text.strip().lower())
         if flag is not None:

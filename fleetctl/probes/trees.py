@@ -82,6 +82,12 @@ def read_xml(text: str, of: str) -> tuple[dict[str, str], list[ElementTree.Eleme
     """
     if "<!ENTITY" in text:
         return {}, [], "XML with entities is refused"
+    try:  # whole documents take the quick way
+        whole = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError, RecursionError):
+        pass
+    else:
+        return {c.tag: (c.text or "").strip() for c in whole if len(c) == 0}, list(whole.iter(of)), ""
     builder = _Builder(of)
     parser = ElementTree.XMLParser(target=builder)
     problem = ""

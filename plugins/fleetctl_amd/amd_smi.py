@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from fleetctl.model.probe import Output
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
@@ -127,6 +128,12 @@ def _flat(entry: Mapping[str, object], before: str = "", depth: int = 0) -> Iter
             yield path, str(value)
 
 
+@lru_cache(maxsize=4096)
+def _meaning(path: str) -> tuple[str, str]:
+    """(metric, unit) of a path, ("", "") for one that is no metric."""
+    return next(((metric, unit) for pattern, metric, unit in _COMPILED if pattern.search(path)), ("", ""))
+
+
 def _card(sheet: Sheet, card: Card, paths: Mapping[str, str]) -> None:
     for field, names in _NAMES.items():
         for name in names:
@@ -135,10 +142,9 @@ def _card(sheet: Sheet, card: Card, paths: Mapping[str, str]) -> None:
                 text = identifier(text) if text and "redacted" not in text.lower() else None
             card.name(field, text)
     for path, text in paths.items():
-        for pattern, metric, unit in _COMPILED:
-            if pattern.search(path):
-                card.put(metric, text, unit, raw=f"{path}: {text}")
-                break
+        metric, unit = _meaning(path[:200])
+        if metric:
+            card.put(metric, text, unit, raw=f"{path}: {text}")
     for path in ("pcie/speed", "bus/max_pcie_speed"):
         speed = split_number(paths.get(path, ""))
         if speed is not None and "gt/s" in speed[1].lower():

@@ -14,7 +14,7 @@ from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.smi.family import Family
 from fleetctl.probes.text import is_unknown
 
-_RULE = re.compile(r"^[\s+|]*[-=+|\s]+$")
+_RULE = frozenset("-=+| ")
 _FIRST = re.compile(r"^\s*(\d{1,5})\s+(\S.*?)\s*$")
 _MODE = re.compile(r"^(.*?\S)\s+(On|Off|N/A|WDDM|TCC|MCDM|Enabled|Disabled|ERR!)$")
 _PCI = re.compile(r"(?:[0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]")
@@ -64,7 +64,7 @@ class _Table:
         stripped = line.strip()
         if not stripped:
             return
-        if _RULE.match(stripped):
+        if stripped[0] in "+|-=" and _RULE.issuperset(stripped) and ("-" in stripped or "=" in stripped):
             self.flush()
             if "=" in stripped:
                 self.heads_open = False
