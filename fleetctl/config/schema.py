@@ -263,7 +263,7 @@ class BmcGroup:
 
     nodes: str = setting("hosts whose BMCs these are, as a node set", example="gpu[001-128]")
     url: str = setting(
-        "address pattern: {name} is the host's name, %{n} its last number",
+        "address pattern: {name} is the host's name, {number} its last number",
         example="redfish+https://{name}-bmc.lingang.example",
     )
     credentials: str = setting("file of mode 0600 with user and password (netrc, TOML or JSON)", default="")

@@ -21,12 +21,15 @@ from typing import Any, TypeVar
 from fleetctl import __version__
 from fleetctl.clock import Clock, SystemClock
 from fleetctl.collector.collector import Collector
+from fleetctl.collector.facility import FacilityCollector
 from fleetctl.collector.stats import RoundStats
 from fleetctl.config.schema import Config
+from fleetctl.engine.facility import FacilityKeeper
 from fleetctl.engine.judge import Judge
 from fleetctl.engine.lock import EngineLock
 from fleetctl.errors import StoreError
 from fleetctl.inventory import Inventory, build_inventory
+from fleetctl.model.facility import EndpointResult
 from fleetctl.model.report import HostReport
 from fleetctl.plugin import Plugin, load_plugins
 from fleetctl.scheduler.tick import tick
@@ -101,6 +104,7 @@ class Engine:
             asyncio.create_task(self._note_rounds(closed, rounds, on_round), name="rounds"),
             asyncio.create_task(self._act(), name="scheduler"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
+            *self._facility(),
             asyncio.create_task(self._stop.wait(), name="stop"),
         ]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -109,6 +113,18 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()  # a stage that failed by itself ends the engine with its error
+
+    def _facility(self) -> list[asyncio.Task[None]]:
+        """The slow lane of BMCs, PDUs, coolers and meters, where fleet.toml names any."""
+        if not self.config.facility.bmcs and not self.config.facility.devices:
+            return []
+        lane = FacilityCollector(self.config, self.inventory, self._clock)
+        keeper = FacilityKeeper(self.config, self.inventory)
+
+        async def keep(results: list[EndpointResult]) -> None:
+            await self._guarded(lambda: keeper.save(self._db, results, self._clock.now()))
+
+        return [asyncio.create_task(lane.run(keep), name="facility")]
 
     async def _note_rounds(
         self, closed: asyncio.Queue[RoundStats], rounds: int | None, on_round: Callable[[int], None] | None

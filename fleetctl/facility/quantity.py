@@ -116,7 +116,9 @@ NOTHING = frozenset(
 )
 NOTHING_NUMBERS = (65535.0, -32768.0, 4294967295.0, -2147483648.0, 2147483647.0)
 
-_NUMBER = re.compile(r"^\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s].{0,11})?\s*$")
+_NUMBER = re.compile(
+    r"^\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-z°º%µ][A-Za-z°%/³-]{0,11}(?: RH)?)?\s*$"
+)
 
 
 def canonical(value: float, unit: str) -> tuple[float, str]:

@@ -100,3 +100,19 @@ class RawValue:
     raw: str
     decoded: str = ""
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointResult:
+    """What asking one named endpoint came to. report None: nothing came, `trouble` and `text` say why."""
+
+    name: str
+    kind: str  # bmc, pdu, ups, ats, meter, cdu, crac, chiller, shelf, sensor
+    url: str
+    at: float
+    host: str | None = None
+    site: str = ""
+    report: EndpointReport | None = None
+    trouble: SourceTrouble | None = None
+    text: str = ""
+    duration_s: float = 0.0

@@ -6,14 +6,15 @@ import asyncio
 import time
 from typing import Any
 
-from fleetctl.errors import AuthError, FleetctlError
+from fleetctl.errors import AuthError, FleetctlError, TimedOutError
 from fleetctl.facility.endpoint import Endpoint
 from fleetctl.model.facility import EndpointReport, RawValue, SourceFinding, SourceTrouble
+from fleetctl_redfish.actions import act, first_system
 from fleetctl_redfish.poll import poll_targets
 from fleetctl_redfish.session import RedfishSession
 from fleetctl_redfish.total import total_power
 from fleetctl_redfish.tree import Walk, describe
-from fleetctl_redfish.values import Found, read_resource, rename_repeated
+from fleetctl_redfish.values import Found, read_resource, rename_repeated, text_of
 
 
 class RedfishSource:
@@ -98,13 +99,20 @@ class RedfishSource:
         rows += [RawValue(s.source, s.raw, s.word, f"{s.what} of {s.where}") for s in report.states]
         return sorted(rows, key=lambda row: row.source)
 
+    async def power_state(self) -> str:
+        """on, off, poweringon ... or unknown."""
+        system = await first_system(self.session)
+        return text_of(system.get("PowerState")).lower() or "unknown"
+
+    async def act(self, action: str, value: float | None = None) -> str:
+        """on, off, off_now, cycle, identify, identify_off, cap. See fleetctl_redfish.actions."""
+        return await act(self.session, action, value)
+
     async def close(self) -> None:
         await self.session.close()
 
 
 def _as_error(finding: SourceFinding) -> FleetctlError:
-    from fleetctl.errors import TimedOutError
-
     return TimedOutError(finding.text, hint="it is asked again later")
 
 

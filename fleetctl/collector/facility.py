@@ -1,0 +1,184 @@
+"""The slow lane: every BMC, PDU, cooler and meter at its own pace, one session each, never waiting for another.
+
+An endpoint that fails moves to a lane of its own with few places, so that a hundred hanging BMCs hold up nobody; its
+last values stay in the store with their age. A refused password is not tried again for hours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from fleetctl.clock import Clock
+from fleetctl.config.schema import Config
+from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError, UsageError
+from fleetctl.facility.endpoint import Endpoint
+from fleetctl.facility.endpoints import Asked, endpoints
+from fleetctl.facility.source import Source, open_source
+from fleetctl.inventory import Inventory
+from fleetctl.model.facility import EndpointReport, EndpointResult, SourceTrouble
+
+log = logging.getLogger("fleetctl.facility")
+
+BATCH = 500
+FLUSH_S = 1.0
+SLOW_PLACES = 64  # endpoints that failed last time and are asked at once
+BACKOFF_MAX_S = 600.0
+AUTH_RETRY_S = 6 * 3600.0  # a wrong password three times in a row locks many BMCs
+OnResults = Callable[[list[EndpointResult]], Awaitable[None]]
+
+
+@dataclass
+class LaneStats:
+    """What the lane did since it began."""
+
+    asked: int = 0
+    failed: int = 0
+    waiting: int = 0
+
+
+class FacilityCollector:
+    """Asks all endpoints of a fleet for ever. `run` ends when it is cancelled; sessions are closed then."""
+
+    def __init__(
+        self,
+        config: Config,
+        inventory: Inventory,
+        clock: Clock,
+        *,
+        opener: Callable[[Endpoint], Source] = open_source,
+        asked: Mapping[str, Asked] | None = None,
+    ) -> None:
+        self.endpoints = dict(asked) if asked is not None else endpoints(config, inventory)
+        self.stats = LaneStats()
+        self._clock = clock
+        self._open = opener
+        self._fast = asyncio.Semaphore(config.facility.concurrency)
+        self._slow = asyncio.Semaphore(min(SLOW_PLACES, config.facility.concurrency))
+        self._results: list[EndpointResult] = []
+
+    async def run(self, on_results: OnResults) -> None:
+        """Ask everybody at his pace; hand results on at most every second, at most 500 at a time."""
+        tasks = [asyncio.create_task(self._serve(one)) for one in self.endpoints.values()]
+        try:
+            while True:
+                await self._clock.sleep(FLUSH_S)
+                while self._results:
+                    batch, self._results = self._results[:BATCH], self._results[BATCH:]
+                    await on_results(batch)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def once(self, on_results: OnResults) -> None:
+        """One complete reading of everybody, for `fleetctl poll` under cron."""
+
+        async def one(asked: Asked) -> None:
+            source: Source | None = None
+            try:
+                source = self._open(asked.endpoint())
+                async with self._fast:
+                    self._results.append(self._result(asked, await source.read(), 0.0))
+            except FleetctlError as error:
+                self._results.append(self._failure(asked, error, 0.0))
+            finally:
+                if source is not None:
+                    await _close(source)
+
+        await asyncio.gather(*(one(asked) for asked in self.endpoints.values()))
+        results, self._results = self._results, []
+        for i in range(0, len(results), BATCH):
+            await on_results(results[i : i + BATCH])
+
+    async def _serve(self, asked: Asked) -> None:
+        """One endpoint for ever. The start is spread over the pace by a stable hash of the name."""
+        share = zlib.crc32(asked.name.encode()) / 2**32
+        await self._clock.sleep(share * asked.every_s)
+        source: Source | None = None
+        full_at = float("-inf")
+        failures = 0
+        try:
+            while True:
+                began = self._clock.monotonic()
+                wait = asked.every_s
+                try:
+                    async with self._slow if failures else self._fast:
+                        self.stats.asked += 1
+                        if source is None:
+                            source = self._open(await asyncio.to_thread(asked.endpoint))
+                        full = began - full_at >= asked.full_every_s
+                        report = await (source.read() if full else source.poll())
+                    if full:
+                        full_at = began
+                    if failures:
+                        log.info("%s answers again", asked.name)
+                    failures = 0
+                    self._results.append(self._result(asked, report, self._clock.monotonic() - began))
+                except FleetctlError as error:
+                    failures += 1
+                    self.stats.failed += 1
+                    if failures == 1:
+                        log.warning("%s: %s", asked.name, error)
+                    self._results.append(self._failure(asked, error, self._clock.monotonic() - began))
+                    wait = _backoff(asked, error, failures)
+                    if source is not None:
+                        await _close(source)
+                        source = None
+                        full_at = float("-inf")
+                except Exception as error:  # a stranger's source may raise anything; it is one finding on one device
+                    failures += 1
+                    self.stats.failed += 1
+                    log.exception("%s: its source failed", asked.name)
+                    self._results.append(self._failure(asked, ParseError(f"{type(error).__name__}: {error}"), 0.0))
+                    wait = _backoff(asked, ParseError(""), failures)
+                await self._clock.sleep(max(0.0, wait - (self._clock.monotonic() - began)))
+        finally:
+            if source is not None:
+                await _close(source)
+
+    def _result(self, asked: Asked, report: EndpointReport, took: float) -> EndpointResult:
+        return EndpointResult(
+            asked.name, asked.kind, asked.url, self._clock.now(), asked.host, asked.site, report, duration_s=took
+        )
+
+    def _failure(self, asked: Asked, error: FleetctlError, took: float) -> EndpointResult:
+        return EndpointResult(
+            name=asked.name,
+            kind=asked.kind,
+            url=asked.url,
+            at=self._clock.now(),
+            host=asked.host,
+            site=asked.site,
+            trouble=trouble_of(error),
+            text=str(error),
+            duration_s=took,
+        )
+
+
+async def _close(source: Source) -> None:
+    with contextlib.suppress(FleetctlError, OSError, TimeoutError):
+        await source.close()
+
+
+def _backoff(asked: Asked, error: FleetctlError, failures: int) -> float:
+    """Longer with every failure, never shorter than the endpoint's own pace."""
+    if isinstance(error, AuthError | UsageError):
+        return AUTH_RETRY_S
+    wait: float = asked.every_s * 2 ** min(failures - 1, 6)
+    return max(asked.every_s, min(wait, BACKOFF_MAX_S))
+
+
+def trouble_of(error: FleetctlError) -> SourceTrouble:
+    """Which finding an error is."""
+    if isinstance(error, AuthError):
+        return SourceTrouble.TLS if "certificate" in str(error) else SourceTrouble.AUTH
+    if isinstance(error, TimedOutError):
+        return SourceTrouble.TIMED_OUT
+    if isinstance(error, ParseError):
+        return SourceTrouble.TOO_LARGE if "many" in str(error) else SourceTrouble.UNREADABLE
+    return SourceTrouble.UNREACHABLE

@@ -1,0 +1,58 @@
+"""Power and cooling inside the engine: what the slow lane brings is saved, looked at, and turned into findings."""
+
+from __future__ import annotations
+
+from fleetctl.config.schema import Config
+from fleetctl.facility.judge import judge
+from fleetctl.facility.picture import build_picture
+from fleetctl.inventory import Inventory
+from fleetctl.model.facility import EndpointResult
+from fleetctl.store.connections import Connections
+from fleetctl.store.facility import (
+    list_endpoints,
+    list_point_states,
+    list_readings,
+    prune_facility,
+    save_endpoint_results,
+    save_facility_conditions,
+)
+
+JUDGE_EVERY_S = 15.0
+PRUNE_EVERY_S = 3600.0
+
+
+class FacilityKeeper:
+    """Saves batches of results; judges the whole picture at most every 15 s. Runs on the writer's thread."""
+
+    def __init__(self, config: Config, inventory: Inventory) -> None:
+        self._config = config
+        self._inventory = inventory
+        self._judged_at = 0.0
+        self._pruned_at = 0.0
+
+    def save(self, db: Connections, results: list[EndpointResult], now: float) -> None:
+        """Keep a batch and bring the findings up to date."""
+        with db.write() as conn:
+            save_endpoint_results(conn, results)
+        # A leak does not wait for the next look.
+        leak = any(s.bad for r in results if r.report for s in r.report.states if s.what == "leak")
+        if leak or now - self._judged_at >= JUDGE_EVERY_S:
+            self._judged_at = now
+            self._judge(db, now)
+        if now - self._pruned_at >= PRUNE_EVERY_S:
+            self._pruned_at = now
+            with db.write() as conn:
+                prune_facility(conn, now, self._config.facility.keep_days)
+
+    def _judge(self, db: Connections, now: float) -> None:
+        zoned = {d for z in self._config.facility.zones for d in z.devices}
+        metered = {m.device for m in self._config.facility.meters if m.point}
+        with db.read() as conn:
+            states = list_endpoints(conn)
+            leaks = list_point_states(conn, "leak")
+            wanted = [s.id for s in states if s.name in zoned or s.name in metered]
+            loaded = {number: list_readings(conn, number).get(number, []) for number in wanted}
+        picture = build_picture(self._config, self._inventory, states, loaded, leaks, now)
+        conditions, spoke = judge(picture, states, leaks, now)
+        with db.write() as conn:
+            save_facility_conditions(conn, now, conditions, spoke)

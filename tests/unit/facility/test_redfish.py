@@ -1,0 +1,266 @@
+"""Redfish resources as measurements, and the order of total power. Small resources in the shape of the schemas."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleetctl.errors import ConflictError
+from fleetctl.model.facility import Measurement, SourceTrouble
+from fleetctl_redfish.actions import reset_type
+from fleetctl_redfish.poll import MAX_QUESTIONS, poll_targets
+from fleetctl_redfish.total import total_power
+from fleetctl_redfish.values import Found, read_resource, rename_repeated
+
+CH = "/redfish/v1/Chassis/1"
+
+
+def found_in(resource: dict[str, Any], path: str = f"{CH}/X") -> Found:
+    found = Found()
+    read_resource(resource, path, 1000.0, found)
+    return found
+
+
+def values(found: Found) -> dict[str, tuple[float, str]]:
+    return {f"{r.quantity} {r.where}": (r.value, r.unit) for r in found.readings}
+
+
+def sensor(**more: Any) -> dict[str, Any]:
+    return {"@odata.type": "#Sensor.v1_2_0.Sensor", "Id": "S", "Name": "S", **more}
+
+
+def test_a_sensor_with_units_and_one_with_a_type_only() -> None:
+    assert values(found_in(sensor(Reading=24.9, ReadingUnits="Cel"))) == {"temperature 1/S": (24.9, "C")}
+    assert values(found_in(sensor(Reading="55.5", ReadingType="Power"))) == {"power 1/S": (55.5, "W")}
+
+
+@pytest.mark.parametrize("raw", [None, "Unavailable", "", -1, 65535, True, [], {}])
+def test_a_sensor_without_a_value_is_unknown(raw: Any) -> None:
+    found = found_in(sensor(Reading=raw, ReadingType="Power"))
+    assert not found.readings
+    assert len(found.unknown) == 1
+
+
+def test_an_absent_part_measures_nothing_though_it_says_zero() -> None:
+    found = found_in(sensor(Reading=0, ReadingType="Temperature", Status={"State": "Absent"}))
+    assert not found.readings
+
+
+def test_revolutions_where_the_schema_says_percent() -> None:
+    found = found_in(sensor(Id="FAN1", Name="FAN1", Reading=6600, ReadingType="Percent"))
+    assert values(found) == {"fan_speed 1/FAN1": (6600.0, "rpm")}
+
+
+def test_what_cannot_be_is_a_finding() -> None:
+    found = found_in(sensor(Reading=3800, ReadingType="Temperature"))
+    assert not found.readings
+    assert found.findings[0].kind is SourceTrouble.IMPLAUSIBLE
+
+
+def test_older_power_and_thermal() -> None:
+    power = {
+        "@odata.type": "#Power.v1_7_0.Power",
+        "PowerControl": [{"MemberId": "0", "PowerConsumedWatts": 614, "PowerLimit": {"LimitInWatts": None}}],
+        "Voltages": [{"Name": "V1", "ReadingVolts": None}, {"Name": "V2", "ReadingVolts": 12.1}],
+        "PowerSupplies": [{"Name": "PS1", "PowerInputWatts": 303.0, "LineInputVoltage": 240}, "garbage", None],
+    }
+    found = found_in(power, f"{CH}/Power")
+    assert values(found)["power 1/0"] == (614.0, "W")
+    assert values(found)["voltage 1/V2"] == (12.1, "V")
+    assert [u.where for u in found.unknown] == ["1/V1"]
+    thermal = {
+        "@odata.type": "#Thermal.v1_6_0.Thermal",
+        "Temperatures": [
+            {"Name": "Inlet", "ReadingCelsius": 25, "Status": {"State": "Enabled", "Health": "OK"}},
+            {"Name": "Empty", "ReadingCelsius": 0, "Status": {"State": "Absent"}},
+        ],
+        "Fans": [
+            {"Name": "F1", "Reading": 18600, "ReadingUnits": "RPM"},
+            {"FanName": "F2", "Reading": 30, "ReadingUnits": "Percent"},
+        ],
+    }
+    assert values(found_in(thermal, f"{CH}/Thermal")) == {
+        "temperature 1/Inlet": (25.0, "C"),
+        "fan_speed 1/F1": (18600.0, "rpm"),
+        "fan_duty 1/F2": (30.0, "%"),
+    }
+
+
+def test_excerpts_are_known_by_their_property() -> None:
+    connector = {
+        "@odata.type": "#CoolantConnector.v1_3_0.CoolantConnector",
+        "FlowLitersPerMinute": {"Reading": 42},
+        "SupplyTemperatureCelsius": {"Reading": 30},
+        "HeatRemovedkW": {"Reading": 25.48},
+        "RatedFlowLitersPerMinute": 50,
+    }
+    got = values(found_in(connector, "/redfish/v1/ThermalEquipment/CDUs/1/PrimaryCoolantConnectors/1"))
+    assert sorted(v for v, _ in got.values()) == [25.48, 30.0, 42.0]
+
+
+def test_three_phases() -> None:
+    circuit = {
+        "@odata.type": "#Circuit.v1_9_0.Circuit",
+        "PolyPhaseVoltage": {"Line1ToLine2": {"Reading": 202.8}, "Line2ToLine3": {"Reading": 203.8}},
+        "PolyPhasePowerWatts": {"Line1ToLine2": {"Reading": 738.9, "PowerFactor": 0.99}},
+    }
+    got = values(found_in(circuit, "/redfish/v1/PowerEquipment/RackPDUs/1/Mains/AC1"))
+    assert (202.8, "V") in got.values()
+    assert (738.9, "W") in got.values()
+    assert (0.99, "") in got.values()
+
+
+def test_a_leak_is_a_state_and_blind_is_never_dry() -> None:
+    leak = {"@odata.type": "#LeakDetector.v1_0_0.LeakDetector", "Name": "L", "DetectorState": "Critical"}
+    (state,) = found_in(leak).states
+    assert (state.word, state.bad) == ("critical", True)
+    found = found_in({"@odata.type": "#LeakDetector.v1_0_0.LeakDetector", "Name": "L", "DetectorState": None})
+    assert not found.states
+    assert found.unknown
+
+
+def test_repeated_names_are_told_apart() -> None:
+    readings = [Measurement("power", "1/In", 303.0, "W", f"{CH}/Sensors/A", "303", 0.0),
+                Measurement("power", "1/In", 308.0, "W", f"{CH}/Sensors/B", "308", 0.0)]  # fmt: skip
+    assert [r.where for r in rename_repeated(readings)] == ["1/In [A]", "1/In [B]"]
+
+
+def test_odd_bodies_are_read_without_a_crash() -> None:
+    def go(doc: Any) -> None:
+        if isinstance(doc, dict):
+            found_in(doc)
+            total_power({CH: doc, f"{CH}/Power": doc, f"{CH}/EnvironmentMetrics": doc, f"{CH}/Sensors/1": doc})
+
+    scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
+    keys = st.sampled_from(
+        ["PowerControl", "PowerConsumedWatts", "Reading", "ReadingType", "ReadingUnits", "Status", "State", "Name",
+         "@odata.type", "PowerWatts", "Temperatures", "ReadingCelsius", "Fans", "DetectorState", "Members", "Links",
+         "ContainedBy", "@odata.id", "PolyPhaseVoltage", "ChassisType"]
+    )  # fmt: skip
+    kinds = st.sampled_from(
+        ["#Power.v1.Power", "#Thermal.v1.Thermal", "#Sensor.v1.Sensor", "#LeakDetector.v1.LeakDetector"]
+    )
+    documents = st.recursive(
+        scalars | kinds, lambda c: st.lists(c, max_size=4) | st.dictionaries(keys, c, max_size=5), max_leaves=20
+    )
+    settings(max_examples=150, deadline=None)(given(documents)(go))()
+
+
+# -- total power -------------------------------------------------------------------------------------------------------
+
+
+def machine(**more: Any) -> dict[str, Any]:
+    return {CH: {"@odata.type": "#Chassis.v1.Chassis", "ChassisType": "RackMount"}, **more}
+
+
+ENVIRONMENT = {f"{CH}/EnvironmentMetrics": {"PowerWatts": {"Reading": 374}}}
+CONTROL = {f"{CH}/Power": {"PowerControl": [{"PowerConsumedWatts": 344}, {"PowerConsumedWatts": 99}]}}
+NAMED = {f"{CH}/Sensors/PWR_SYSTEM": {"ReadingType": "Power", "Reading": 1950}}
+
+
+def supply(bay: str, watts: Any, state: str = "Enabled") -> dict[str, Any]:
+    base = f"{CH}/PowerSubsystem/PowerSupplies/{bay}"
+    return {
+        base: {"@odata.type": "#PowerSupply.v1.PowerSupply", "Status": {"State": state}},
+        f"{base}/Metrics": {"InputPowerWatts": {"Reading": watts}},
+    }
+
+
+def test_the_order() -> None:
+    for parts, watts, where in (
+        ({**ENVIRONMENT, **CONTROL, **NAMED}, 374, "EnvironmentMetrics"),
+        ({**CONTROL, **NAMED}, 344, "PowerControl/0"),
+        (NAMED, 1950, "PWR_SYSTEM"),
+        ({**supply("1", 300.0), **supply("2", 310.0)}, 610, "sum of 2 inputs"),
+    ):
+        found = total_power(machine(**parts))
+        assert found is not None
+        assert found[0] == watts
+        assert where in found[1]
+
+
+def test_shares_of_the_total_are_not_added() -> None:
+    found = total_power(machine(**CONTROL))
+    assert found is not None
+    assert found[0] == 344
+
+
+def test_one_silent_supply_makes_no_sum() -> None:
+    assert total_power(machine(**supply("1", 300.0), **supply("2", None))) is None
+    found = total_power(machine(**supply("1", 300.0), **supply("2", None, "Absent")))
+    assert found is not None
+    assert found[0] == 300
+
+
+def test_a_zero_gives_way_to_a_later_rung() -> None:
+    zero = {f"{CH}/EnvironmentMetrics": {"PowerWatts": {"Reading": 0}}}
+    found = total_power(machine(**zero, **CONTROL))
+    assert found is not None
+    assert found[0] == 344
+    found = total_power(machine(**zero))
+    assert found is not None
+    assert found[0] == 0
+
+
+def test_parts_never_stand_for_the_machine() -> None:
+    tree = {
+        "/redfish/v1/Chassis/HGX": {"ChassisType": "Zone"},
+        "/redfish/v1/Chassis/HGX/EnvironmentMetrics": {"PowerWatts": {"Reading": 900}},
+    }
+    assert total_power(tree) is None
+
+
+def test_a_blade_inside_an_enclosure_counts_only_when_the_enclosure_is_silent() -> None:
+    blade = {
+        "/redfish/v1/Chassis/B": {"ChassisType": "Blade", "Links": {"ContainedBy": {"@odata.id": CH}}},
+        "/redfish/v1/Chassis/B/EnvironmentMetrics": {"PowerWatts": {"Reading": 100}},
+    }
+    assert total_power(machine(**blade)) == (100.0, "/redfish/v1/Chassis/B/EnvironmentMetrics#/PowerWatts/Reading")
+    found = total_power(machine(**blade, **ENVIRONMENT))
+    assert found is not None
+    assert found[0] == 374
+
+
+def test_circles_of_chassis_end() -> None:
+    a = {"ChassisType": "Blade", "Links": {"ContainedBy": {"@odata.id": "/redfish/v1/Chassis/b"}}}
+    b = {"ChassisType": "Blade", "Links": {"ContainedBy": {"@odata.id": "/redfish/v1/Chassis/a"}}}
+    assert total_power({"/redfish/v1/Chassis/a": a, "/redfish/v1/Chassis/b": b}) is None
+
+
+def test_pdu_metrics() -> None:
+    tree = {"/redfish/v1/PowerEquipment/RackPDUs/1/Metrics": {"PowerWatts": {"Reading": 6438}}}
+    found = total_power(tree)
+    assert found is not None
+    assert found[0] == 6438
+
+
+# -- polling and acting --------------------------------------------------------------------------------------------------
+
+
+def test_a_poll_asks_at_most_three_questions_total_power_first() -> None:
+    tree = machine(**NAMED, **{f"{CH}/Sensors/S{i}": {"ReadingType": "Temperature"} for i in range(500)})
+    targets = poll_targets(tree, {f"{CH}/Sensors": [f"{CH}/Sensors?$expand=.($levels=1)"]})
+    assert targets[0] == f"{CH}/Sensors?$expand=.($levels=1)"
+    assert len(targets) <= MAX_QUESTIONS
+
+
+def test_only_what_the_bmc_offers_is_asked_of_it() -> None:
+    system = {
+        "Actions": {
+            "#ComputerSystem.Reset": {"target": "/x", "ResetType@Redfish.AllowableValues": ["On", "ForceRestart"]}
+        }
+    }
+    assert reset_type(system, "cycle") == "ForceRestart"
+    with pytest.raises(ConflictError, match="does not offer"):
+        reset_type(system, "off")
+    with pytest.raises(ConflictError, match="no power switch"):
+        reset_type({}, "on")
+
+
+def test_a_reading_is_plain_json() -> None:
+    found = found_in(sensor(Reading=1.5, ReadingType="Voltage"))
+    assert json.loads(found.readings[0].raw) == 1.5

@@ -1,0 +1,156 @@
+"""Device maps and what their columns mean. Values in the shape of the MIBs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetctl.errors import ConfigError
+from fleetctl.model.facility import SourceTrouble
+from fleetctl_snmp.decode import Decoded, columns_of, decode, total_power
+from fleetctl_snmp.device_map import load_map, parse_map, shipped_maps
+
+E = "1.3.6.1.4.1."
+UPS = "1.3.6.1.2.1.33.1."
+
+
+def read(name: str, columns: dict[str, dict[str, object]] | None = None, **scalars: object) -> Decoded:
+    return decode(load_map(name), columns or {}, dict(scalars), 1000.0)  # type: ignore[arg-type]
+
+
+def by_oid(decoded: Decoded) -> dict[str, tuple[str, float, str]]:
+    return {r.source: (r.quantity, round(r.value, 6), r.unit) for r in decoded.readings}
+
+
+def test_every_shipped_map_is_whole() -> None:
+    maps = shipped_maps()
+    assert len(maps) >= 35
+    for one in maps:
+        assert one.source, one.name
+        assert one.present, one.name
+        assert one.points, one.name
+        for point in one.points:
+            assert point.quantity or point.quantities or point.words, (one.name, point.oid)
+            # columns are read, a vendor's whole tree never
+            assert point.oid.count(".") >= 9, (one.name, point.oid)
+    assert {r for m in maps for r in m.replaces} <= {m.name for m in maps}
+
+
+def test_hundredths_of_a_kilowatt_and_minus_one() -> None:
+    p = E + "318.1.1.26.4.3.1."
+    got = by_oid(read("apc-rpdu2", {p + "5": {"1": 121}, p + "9": {"1": 19516}}))
+    assert got[p + "5.1"] == ("power", 1210.0, "W")
+    assert got[p + "9.1"] == ("energy", 1951.6, "kWh")
+    absent = read("apc-rpdu2", {p + "5": {"1": -1}})
+    assert not absent.readings
+    assert total_power(absent) is None
+
+
+def test_digits_stand_in_another_table() -> None:
+    p = E + "13742.6."
+    columns: dict[str, dict[str, object]] = {
+        p + "5.2.3.1.4": {"1.1.1": 680, "1.1.5": 138, "1.1.23": 500, "1.1.4": 233},
+        p + "3.3.4.1.7": {"1.1.1": 3, "1.1.5": 0, "1.1.23": 1},
+    }
+    decoded = read("raritan-pdu2", columns)
+    got = by_oid(decoded)
+    assert got[p + "5.2.3.1.4.1.1.1"] == ("current", 0.68, "A")
+    assert got[p + "5.2.3.1.4.1.1.23"] == ("frequency", 50.0, "Hz")
+    assert p + "5.2.3.1.4.1.1.4" not in got, "digits unknown: no value rather than a wrong one"
+    assert total_power(decoded) == (138.0, p + "5.2.3.1.4.1.1.5")
+
+
+def test_line_voltages_in_tenths_against_the_rfc() -> None:
+    columns: dict[str, dict[str, object]] = {UPS + "3.3.1.3": {"1": 2363, "2": 230}, UPS + "3.3.1.2": {"1": 5000}}
+    decoded = read("ups-mib", columns)
+    got = by_oid(decoded)
+    assert got[UPS + "3.3.1.3.1"][1] == 236.3
+    assert got[UPS + "3.3.1.3.2"][1] == 230.0
+    assert decoded.findings[0].kind is SourceTrouble.IMPLAUSIBLE
+
+
+def test_fahrenheit_leaves_in_celsius() -> None:
+    p = E + "318.1.1.10.3.13.1.1."
+    columns: dict[str, dict[str, object]] = {
+        p + "3": {"1": 81}, p + "2": {"1": b"Loc Env Probe 1"}, p + "10": {"1": 2}, p + "6": {"1": -1}
+    }  # fmt: skip
+    decoded = decode(load_map("apc-environment"), columns, {E + "318.1.1.10.3.12.11.0": 2}, 0.0)  # type: ignore[arg-type]
+    assert [(r.where, round(r.value, 2), r.unit, r.raw) for r in decoded.readings] == [
+        ("Loc Env Probe 1", 27.22, "C", "81")
+    ]
+    assert [u.quantity for u in decoded.unknown] == ["humidity"]
+
+
+def test_the_unit_stands_as_text_beside_the_value() -> None:
+    w = E + "21796.3.3.3.1."
+    columns: dict[str, dict[str, object]] = {
+        w + "6": {"1": 303, "5": 249, "9": 7},
+        w + "2": {"1": b"H.Hall", "5": b"T.Hall"},
+        w + "10": {"1": b"%RH", "5": b"C", "9": b"furlongs"},
+    }
+    got = [(r.quantity, r.where, round(r.value, 1)) for r in read("hwg-poseidon", columns).readings]
+    assert got == [("humidity", "H.Hall", 30.3), ("temperature", "T.Hall", 24.9)]
+
+
+def test_milli_and_codes_of_the_standard_sensor_table() -> None:
+    n = "1.3.6.1.2.1.99.1.1.1."
+    columns: dict[str, dict[str, object]] = {
+        n + "4": {"1": 3300, "2": 415, "3": 12}, n + "1": {"1": 4, "2": 8, "3": 8}, n + "2": {"1": 8, "2": 9, "3": 9},
+        n + "3": {"1": 0, "2": 1, "3": 0}, n + "5": {"1": 1, "2": 1, "3": 3},
+        "1.3.6.1.2.1.47.1.1.1.1.7": {"1": b"3.3 V", "2": b"Inlet"},
+    }  # fmt: skip
+    got = [(r.quantity, r.where, round(r.value, 3)) for r in read("entity-sensor", columns).readings]
+    assert got == [("voltage", "3.3 V", 3.3), ("temperature", "Inlet", 41.5)]
+
+
+def test_a_single_phase_ups_that_repeats_itself_three_times() -> None:
+    g = E + "705.1.7."
+    decoded = decode(load_map("mge-ups"), {g + "2.1.2": {"1": 2310, "2": 2310, "3": 2310}}, {g + "1.0": 1}, 0.0)
+    assert [round(r.value, 1) for r in decoded.readings] == [231.0]
+
+
+def test_a_zero_beside_a_load_is_no_measurement() -> None:
+    loaded = read("ups-mib", {UPS + "4.4.1.4": {"1": 0}, UPS + "4.4.1.5": {"1": 26}})
+    assert total_power(loaded) is None
+    idle = read("ups-mib", {UPS + "4.4.1.4": {"1": 0}, UPS + "4.4.1.5": {"1": 0}})
+    assert total_power(idle) == (0.0, UPS + "4.4.1.4.1")
+
+
+def test_a_state_is_a_word_and_says_whether_it_is_bad() -> None:
+    decoded = decode(load_map("apc-ats"), {}, {E + "318.1.1.8.5.1.3.0": 1, E + "318.1.1.8.5.1.2.0": 1}, 0.0)
+    assert [(s.what, s.word, s.bad) for s in decoded.states] == [
+        ("selected source", "A", None),
+        ("redundancy", "lost", True),
+    ]
+
+
+def test_columns_of_a_map_hold_all_it_needs() -> None:
+    assert E + "13742.6.3.3.4.1.7" in columns_of(load_map("raritan-pdu2"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not toml [",
+        '[[point]]\nquantity = "power"\n',
+        '[[point]]\noid = "1.3.x"\nquantity = "power"\n',
+        '[[point]]\noid = "1.3.6.1.4.1.1"\ncolour = "red"\n',
+    ],
+)
+def test_a_wrong_map_is_told_by_its_point(text: str) -> None:
+    with pytest.raises(ConfigError, match="device map x"):
+        parse_map(text, "x")
+
+
+@given(
+    st.sampled_from([m.name for m in shipped_maps()]),
+    st.one_of(st.none(), st.integers(), st.binary(max_size=60), st.text(max_size=60), st.floats()),
+)
+def test_any_value_in_any_column_is_read_without_a_crash(name: str, value: object) -> None:
+    one = load_map(name)
+    columns = {oid: {"1": value, "1.1.5": value, "": value} for oid in columns_of(one)}
+    scalars = {p.oid: value for p in one.points}
+    decoded = decode(one, columns, scalars, 0.0)  # type: ignore[arg-type]
+    assert all(r.value == r.value for r in decoded.readings)
+    total_power(decoded)
