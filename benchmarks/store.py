@@ -213,7 +213,7 @@ def main() -> None:
     print(f"{'three metrics of all cards now, ms':44}{latest:12.1f}")
     print(f"{'one card, 16 metrics, this span, ms':44}{one_hour:12.1f}")
     print(f"{'fleet mean, this span, ms':44}{mean:12.2f}")
-    middle, tail, count = noted.split()
+    middle, tail, count = (noted.split() or ["-", "-", "0"])[:3]
     print(f"{'note of a second process, p50 / p95 ms':44}{middle:>6} /{tail:>5}   ({count} notes)")
     for path in folder.iterdir():
         os.unlink(path)
