@@ -130,10 +130,20 @@ def cards_missing(seen: Seen) -> Iterator[Condition]:
     cards = seen.blocks.get("card")
     found = sum(1 for device in cards.devices if device.parent is None) if cards else 0
     expected = max(seen.host.cards or 0, seen.report.devices_expected or 0)
-    if found >= expected or (cards is None and _card_tool_hangs(seen)):
-        return
-    text = f"{found} of {expected} cards answer"
-    yield Condition("cards_missing", seen.report.host, None, Health.CRIT, text, float(expected - found))
+    if cards is not None and found < expected:
+        text = f"{found} of {expected} cards answer"
+        yield Condition("cards_missing", seen.report.host, None, Health.CRIT, text, float(expected - found))
+
+
+_UNREAD_ROUNDS = 4  # a tool that takes its full time limit has answered by then
+
+
+@rule("cards_unread", needs="host", hold_rounds=_UNREAD_ROUNDS)
+def cards_unread(seen: Seen) -> Iterator[Condition]:
+    """The host should have cards, and no tool has read any."""
+    if "card" not in seen.blocks and seen.host.cards and not _card_tool_hangs(seen):
+        text = f"0 of {seen.host.cards} cards answer: no tool reads them"
+        yield Condition("cards_unread", seen.report.host, None, Health.CRIT, text, float(seen.host.cards))
 
 
 def _card_tool_hangs(seen: Seen) -> bool:

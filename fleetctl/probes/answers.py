@@ -234,10 +234,22 @@ class HostAnswers:
             tuple(process for result in results for process in result.processes) if asked else None,
             tuple(link for result in results for link in result.links) if asked else None,
             facts | ({"loop": self.form} if self.form else {}),
-            tuple(view.state for view in fresh),
+            (*(view.state for view in fresh), *self._late(fresh)),
             _expected(fresh),
             Reach.HUNG if any(view.state.outcome in _HUNG for view in fresh) else Reach.FRESH,
         )
+
+    def _late(self, fresh: list[View]) -> list[ProbeState]:
+        """Probes that answered before and do not now, while the loop goes on: their tool runs and does not end.
+
+        What another probe answers in their place is not late, it is not asked.
+        """
+        covered = {name for view in fresh for name in view.item.probe.replaces}
+        return [
+            ProbeState(view.item.probe.name, Outcome.HUNG, None, "has not answered since", view.at)
+            for view in self.views.values()
+            if view not in fresh and view.item.probe.name not in covered and fresh
+        ]
 
 
 def _expected(views: list[View]) -> int | None:
