@@ -6,6 +6,7 @@ silence resolves nothing.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -92,17 +93,22 @@ def save_verdicts(
     hold_rounds: rounds a rule's condition must last before it fires, and be gone before it resolves (default 1).
     """
     moment = int(at)
+    told = {verdict.host: verdict for verdict in verdicts}
+    ids: dict[str, int] = dict(
+        conn.execute(
+            "SELECT name, id FROM hosts WHERE name IN (SELECT value FROM json_each(?))", (json.dumps([*told]),)
+        )
+    )
     opened: dict[int, dict[tuple[str, str], _Open]] = {}
     for row in conn.execute(
-        "SELECT ifnull(host, 0), rule, device, id, state, severity, text, seen_at, rounds, clear_rounds, clear_at"
-        "  FROM findings WHERE state <> 'resolved'"
+        "SELECT host, rule, device, id, state, severity, text, seen_at, rounds, clear_rounds, clear_at"
+        "  FROM findings"
+        " WHERE state <> 'resolved' AND ifnull(host, 0) IN (SELECT value FROM json_each(?))",
+        (json.dumps([*ids.values()]),),
     ):
         opened.setdefault(row[0], {})[row[1], row[2]] = _Open(*row[3:])
-    for verdict in verdicts:
-        found = conn.execute("SELECT id FROM hosts WHERE name = ?", (verdict.host,)).fetchone()
-        if found is None:
-            continue
-        host: int = found[0]
+    for name, host in ids.items():
+        verdict = told[name]
         held = opened.get(host, {})
         now: set[tuple[str, str]] = set()
         for one in verdict.conditions:
