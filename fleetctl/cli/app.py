@@ -183,6 +183,7 @@ def run(argv: list[str]) -> int:
         sys.stdout.flush()
     except FleetctlError as error:
         _say(str(error), error.hint)
+        _trace(error)
         return error.exit_code
     except typer.TyperException as error:  # the parser's own usage errors
         context = getattr(error, "ctx", None)
@@ -196,7 +197,21 @@ def run(argv: list[str]) -> int:
         # The reader has seen enough; what Python would flush at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # standard output on a full disk, a terminal that went away
+        _say(str(error), _("-v prints where it happened"))
+        _trace(error)
+        return 1
     return result if isinstance(result, int) else 0
+
+
+def _trace(error: Exception) -> None:
+    """With -v, where it happened; for a report to the developers."""
+    from fleetctl.cli.context import options
+
+    if options().verbose:
+        import traceback
+
+        traceback.print_exception(error)
 
 
 def _say(message: str, hint: str) -> None:

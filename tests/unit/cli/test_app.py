@@ -96,3 +96,19 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, fleet: Path) -> None:
 
     monkeypatch.setattr("fleetctl.cli.console.open_console", interrupted)
     assert run(["-C", str(fleet)]) == 130
+
+
+def test_verbose_says_where_and_a_full_disk_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fleet: Path
+) -> None:
+    assert run(["-v", "-C", str(fleet), "show", "gpu009"]) == 3
+    assert "Traceback" in capsys.readouterr().err
+
+    def full(*_words: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fleetctl.cli.console.open_console", full)
+    assert run(["-C", str(fleet)]) == 1
+    said = capsys.readouterr().err
+    assert "No space left on device" in said
+    assert "Traceback" not in said
