@@ -240,15 +240,15 @@ class HostAnswers:
         )
 
     def _late(self, fresh: list[View]) -> list[ProbeState]:
-        """Probes that answered before and do not now, while the loop goes on: their tool runs and does not end.
-
-        What another probe answers in their place is not late, it is not asked.
-        """
+        """Probes whose last answer is too old, while others answer. One that answered well runs and does not end; one
+        that did not keeps what it said. What another probe answers in their place is not late, it is not asked."""
         covered = {name for view in fresh for name in view.item.probe.replaces}
+        late = [v.state for v in self.views.values() if v not in fresh and v.item.probe.name not in covered and fresh]
         return [
-            ProbeState(view.item.probe.name, Outcome.HUNG, None, "has not answered since", view.at)
-            for view in self.views.values()
-            if view not in fresh and view.item.probe.name not in covered and fresh
+            replace(state, outcome=Outcome.HUNG, duration_s=None, text="has not answered since")
+            if state.outcome is Outcome.DONE
+            else state
+            for state in late
         ]
 
 
