@@ -1,6 +1,6 @@
 """Random histories of two consoles, an engine and an outside scheduler on one database, with a crash at any statement.
 
-    python benchmarks/concurrency.py [--histories 100000] [--seed 1]
+    python benchmarks/concurrency.py [--histories 100000] [--seed 1] [--seconds 600]
 
 Each history runs on a real SQLite database (in memory, copied from a template) through the product's own operations.
 Wherever a transaction is about to begin, another actor may act first; wherever a statement runs, the process may die.
@@ -518,15 +518,21 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1, help="of the first history; one more for each")
     parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long, with what was played")
     options = parser.parse_args()
+    played = 0
     happened: Counter[str] = Counter()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         template, inventory = make_template(Path(folder) / "template.db")
         for seed in range(options.seed, options.seed + options.histories):
             happened += run_history(template, inventory, seed, options.steps)
+            played += 1
+            if time.perf_counter() - began > options.seconds:
+                break
     seconds = time.perf_counter() - began
-    print(f"{options.histories} histories of {options.steps} steps in {seconds:.0f} s, all held")
+    cpu = time.process_time()
+    print(f"{played} histories of {options.steps} steps in {seconds:.0f} s ({cpu:.0f} s CPU), all held")
     print("no double booking, no lost wish, no repeated step, the record whole in each")
     for name, count in happened.most_common():
         print(f"  {name:12} {count}")

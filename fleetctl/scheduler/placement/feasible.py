@@ -109,8 +109,8 @@ def _why_not_now(request: Request, node: NodeView, now: int) -> str:
         if _is_own(request, window):
             continue
         if _overlap(now, end_at, window):
-            what = f"reserved for {window.tenant}" if window.tenant else "a maintenance window"
-            return f"{what} ({window.id}) comes before this would end"
+            what = f"a reservation for {window.tenant}" if window.tenant else "a maintenance window"
+            return f"{what} ({window.id}) begins before this would end"
     if node.hot:
         return node.hot
     return ""
