@@ -12,6 +12,7 @@ import typer
 from fleetctl.cli.context import complete_nodes
 from fleetctl.cli.output import Format
 from fleetctl.errors import UsageError
+from fleetctl.i18n import _
 
 if TYPE_CHECKING:
     from fleetctl.model.host import Host
@@ -60,12 +61,12 @@ def exec_(
 
     hosts = context.select_hosts([nodes])
     if not hosts:
-        raise UsageError(f"{nodes} names no host", hint="`fleetctl nodes -o name` lists all")
+        raise UsageError(_("{nodes} names no host").format(nodes=nodes), hint=_("`fleetctl nodes -o name` lists all"))
     if dry_run:
         print(_folded(h.name for h in hosts))
         return 0
     if stdin and nodes == "-":
-        raise UsageError("--stdin and node set - both want standard input", hint="name the hosts")
+        raise UsageError(_("--stdin and node set - both want standard input"), hint=_("name the hosts"))
     max_bytes = min(max_bytes, max(LEAST_BYTES, KEPT_BYTES // len(hosts)))
     data = sys.stdin.buffer.read(64_000_000) if stdin else b""
     shown = Format.JSON if json_ else output
@@ -142,13 +143,14 @@ def ending(answer: HostOutput) -> str:
     if output is None or succeeded(answer):
         return ""
     words = {
-        "timeout": "stopped at the time limit",
-        "cut": "cut: more output than allowed",
-        "lost": "the connection ended first",
-        "missing": "no such command",
-        "hung": "hung",
+        "timeout": _("stopped at the time limit"),
+        "cut": _("cut: more output than allowed"),
+        "lost": _("the connection ended first"),
+        "missing": _("no such command"),
+        "hung": _("hung"),
     }
-    return words.get(str(output.outcome), f"exit status {'-' if output.exit_status is None else output.exit_status}")
+    status = "-" if output.exit_status is None else output.exit_status
+    return words.get(str(output.outcome)) or _("exit status {status}").format(status=status)
 
 
 def _report(answers: Sequence[HostOutput], hosts: Sequence[Host], shown: Format, *, folded: bool) -> None:
@@ -167,14 +169,14 @@ def _report(answers: Sequence[HostOutput], hosts: Sequence[Host], shown: Format,
         if answer.output is None:
             kinds.setdefault(str(answer.error).replace("_", " "), []).append(answer)
     for kind, failed in kinds.items():
-        say(f"{_folded(a.host for a in failed)} ({len(failed)}): {kind}")
+        say(f"{_folded(a.host for a in failed)} ({len(failed)}): {_(kind)}")
         for answer in failed[:EXAMPLES]:  # a thousand hosts fail alike; three show how
             say(f"  {answer.text}" + (f"\n    {answer.hint}" if answer.hint else ""))
         if len(failed) > EXAMPLES:
-            say(f"  and {len(failed) - EXAMPLES} more")
+            say("  " + _("and {count} more").format(count=len(failed) - EXAMPLES))
     answered = {a.host for a in answers}
     if missing := [h.name for h in hosts if h.name not in answered]:
-        say(f"{_folded(missing)} ({len(missing)}): interrupted before an answer")
+        say(f"{_folded(missing)} ({len(missing)}): " + _("interrupted before an answer"))
 
 
 def _table(answers: Sequence[HostOutput]) -> Any:
@@ -225,7 +227,9 @@ class _Progress:
             self._shown_at = time.monotonic()
             names = _folded(sorted(self._waiting)[:1000])
             done = self._total - len(self._waiting)
-            line = f"{done}/{self._total} done, {self._failed} failed, waiting for {names}"
+            line = _("{done}/{total} done, {failed} failed, waiting for {names}").format(
+                done=done, total=self._total, failed=self._failed, names=names
+            )
             print("\r\x1b[K" + line[:PROGRESS_WIDTH], end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:

@@ -55,7 +55,7 @@ def wait_until_running(child: subprocess.Popen[bytes], database: Path) -> None:
                 f"the engine ended at once: {words[-1] if words else f'exit {child.returncode}'}",
                 hint=f"all it said: {log_path(database)}",
             )
-        if is_running(database):
+        if is_running(database) and database.exists() and database.stat().st_size > 0:
             return
         time.sleep(0.05)
     raise FleetctlError("the engine did not start in time", hint=f"see {log_path(database)}")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -51,9 +52,11 @@ def demo(
     with _folder(folder) as place, _serving(place, spec) as config:
         if headless:
             raise typer.Exit(_poll_and_print(config, rounds, output))
-        from fleetctl.tui.app import run_console
+        from fleetctl.cli import context
+        from fleetctl.cli.console import open_console
 
-        run_console(config)
+        context.set_options(replace(context.options(), config=config))
+        open_console()
 
 
 def _faults(words: list[str]) -> list[tuple[str, str]]:

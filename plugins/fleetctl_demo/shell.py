@@ -45,7 +45,9 @@ class Shell:
         return self.now() + (217.0 if "skew" in self.machine.fault(self.now()) else 0.0)
 
     def has_tool(self, snippet: str) -> bool:
-        """Whether a detect snippet would succeed here: it names the tool this host has."""
+        """Whether a detect snippet would succeed here: it looks for the tool this host has, and for no clone of it."""
+        if "hy-smi" in snippet:  # asks for rocm-smi only beside Hygon's own folders
+            return False
         return bool(self._tool) and re.search(rf"(?<![\w-]){re.escape(self._tool)}(?![\w-])", snippet) is not None
 
     def run(self, command: str) -> Ran:

@@ -90,6 +90,11 @@ class DataScreen(Screen[None]):
     def source(self) -> Source:
         return self.home.source
 
+    @property
+    def alive(self) -> bool:
+        """False before the first frame and once the screen is being taken down: its widgets go before it does."""
+        return self.is_mounted and self.is_attached and self.is_running and bool(self.query(KeyBar))
+
     def compose(self) -> ComposeResult:
         yield TitleBar(id="title")
         yield from self.body()
@@ -125,7 +130,7 @@ class DataScreen(Screen[None]):
 
     def tell(self) -> None:
         """Refresh title, status and key lines; each draws only when its text differs."""
-        if not self.is_mounted:
+        if not self.alive:
             return
         self.home.tell_title(self.query_one(TitleBar), self.MODE)
         left, right = self.status()
@@ -161,7 +166,7 @@ class DataScreen(Screen[None]):
                 except FleetctlError as error:
                     self.say_error(error)
                     continue
-                if self.is_attached:
+                if self.alive:
                     self._seen = version
                     self.show(data)
                     self.tell()
