@@ -199,6 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--hosts", type=int, default=50)
     parser.add_argument("--bed", type=Path, default=Path("../shared/testbed/hosts/hostbed.py"))
+    parser.add_argument("--only", nargs="*", default=["python", "sh", "exec", "once"], help="ways to run")
     parser.add_argument("--way", choices=("python", "sh", "exec", "once"), help=argparse.SUPPRESS)
     parser.add_argument("--dir", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -225,9 +226,13 @@ def main() -> None:
                 ("sh", "sh loop, one line and one frame per round", "-"),
                 ("exec", "kept connection, one script per round", "0.08"),
             ):
+                if way not in args.only:
+                    continue
                 said, _ = child(bed, way)
                 remarks = f"set-up {said['setup_ms']:.1f} ms, {said['kib']:.0f} KiB/host, {said['polls']:.0f} polls"
                 print(f"{title:44} {said['ms']:8.3f} {said['ms'] / peer_ms:7.3f} {target:>7}  {remarks}")
+            if "once" not in args.only:
+                return
             said, used = child(bed, "once")
             ms = used * 1000 / len(names)
             goal = "0.5" if len(names) >= 200 else "0.8"

@@ -1,0 +1,96 @@
+"""The real loop over real OpenSSH servers: a tool that hangs, a host that goes dark, garbage, and what is said of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleetctl.collector.collector import Collector
+from fleetctl.config.schema import Config, HostGroup, Poll, Site, Ssh
+from fleetctl.inventory.inventory import build_inventory
+from fleetctl.model.probe import Output, Probe
+from fleetctl.model.reading import ProbeResult
+from fleetctl.model.report import ErrorKind
+from fleetctl.model.states import Reach
+from fleetctl.plugin import Plugin
+from fleetctl.transport.build import build_transports
+
+BED = Path(os.environ.get("FLEETCTL_HOSTBED", "../shared/testbed/hosts/hostbed.py"))
+pytestmark = [pytest.mark.peers]
+
+
+def nothing(output: Output) -> ProbeResult:
+    return ProbeResult()
+
+
+@pytest.fixture
+def bed(tmp_path_factory):
+    if not BED.exists() or os.geteuid() != 0:
+        pytest.fail("needs root and the host testbed; FLEETCTL_HOSTBED says where hostbed.py is")
+    folder = tmp_path_factory.mktemp("bed")
+    for parent in (folder, *folder.parents):
+        if str(parent).startswith("/tmp/"):
+            parent.chmod(0o755)
+
+    def command(*words: str) -> None:
+        subprocess.run([sys.executable, str(BED), *words, "--dir", str(folder / "b")], check=True, capture_output=True)
+
+    command("start", "-n", "4")
+    yield folder / "b", command
+    command("stop", "--rm")
+
+
+async def test_states_of_real_hosts(bed):
+    folder, command = bed
+    hosts = json.loads((folder / "hosts.json").read_text())
+    names = [host["name"] for host in hosts]
+    config = Config(
+        sites=tuple(Site(name=site) for site in sorted({host["site"] for host in hosts})),
+        hosts=tuple(HostGroup(nodes=host["name"], site=host["site"]) for host in hosts),
+        poll=Poll(interval_s=1.0, quiet_interval_s=1.0),
+        ssh=Ssh(
+            config=str(folder / "ssh_config"),
+            known_hosts=str(folder / "known_hosts"),
+            identity_files=(str(folder / "keys/client"),),
+            host_keys=str(folder / "accepted"),
+            connect_timeout_s=3.0,
+        ),
+    )
+    probe = Probe("acme.smi", "nvidia-smi -L", nothing, detect="command -v nvidia-smi", timeout_s=1.0)
+    plugin = Plugin(name="acme", title="Acme", probes=(probe,))
+    collector = Collector(config, build_inventory(config), build_transports(config), [plugin])
+    last = {}
+    changed = asyncio.Event()
+
+    async def take(slot, reports):
+        last.update((report.host, report) for report in reports)
+        changed.set()
+
+    async def until(condition):
+        async with asyncio.timeout(90):
+            while not condition():
+                changed.clear()
+                await changed.wait()
+
+    task = asyncio.create_task(collector.run(take))
+    try:
+        await until(lambda: len(last) == 4 and all(r.reach is Reach.FRESH for r in last.values()))
+        assert last[names[0]].facts["loop"] == "python"
+        await asyncio.to_thread(command, "fault", f"{names[0]}/nvidia-smi", "hardhang")
+        await until(lambda: last[names[0]].reach is Reach.HUNG)
+        assert last[names[0]].blocks[0].rows
+        assert last[names[1]].reach is Reach.FRESH
+        await asyncio.to_thread(command, "fault", names[1], "down")
+        await until(lambda: last[names[1]].reach is Reach.UNREACHABLE)
+        assert last[names[1]].error in (ErrorKind.CLOSED, ErrorKind.UNREACHABLE, ErrorKind.TIMED_OUT)
+        await asyncio.to_thread(command, "heal", f"{names[0]}/nvidia-smi")
+        await until(lambda: last[names[0]].reach is Reach.FRESH)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
