@@ -55,7 +55,7 @@ def list_(
     """All probes and every output form that can be read."""
     from fleetctl.cli.output import print_table
     from fleetctl.plugin import load_plugins
-    from fleetctl.views.probes import probe_rows, probe_table
+    from fleetctl.views.probe_forms import probe_rows, probe_table
 
     rows = [row for row in probe_rows(load_plugins()[0]) if vendor in ("", row.plugin)]
     if not rows:

@@ -1,49 +1,29 @@
-"""Rows of `fleetctl probe list`: what is asked of hosts, and every output form that can be read."""
+"""Probes of one node: how each fared last."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import sqlite3
 
-from fleetctl.plugin import Plugin
+from fleetctl.model.report import ProbeState
+from fleetctl.store.hosts import list_probe_states
 from fleetctl.views.column import Column, Table
+from fleetctl.views.units import show_duration
+
+COLUMNS: tuple[Column[ProbeState], ...] = (
+    Column("probe", "probe", lambda r: r.probe, width=14, doc="name"),
+    Column("outcome", "outcome", lambda r: r.outcome.value, width=8, role="state", doc="done, timeout, hung, missing"),
+    Column("since", "since", lambda r: r.since, width=5, right=True, role="age", doc="how long it has been so"),
+    Column(
+        "duration_s", "took", lambda r: r.duration_s, lambda v: f"{v:.2f}s" if v < 10 else show_duration(v), 6, True
+    ),
+    Column("text", "text", lambda r: r.text or None, width=20, doc="what it said"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeRow:
-    """kind: "probe" (asked of hosts) or "parser" (a form that can be read)."""
-
-    plugin: str
-    name: str
-    kind: str
-    every_s: float | None
-    timeout_s: float | None
-    background: bool | None
-    what: str
+def load(conn: sqlite3.Connection, node: str) -> list[ProbeState]:
+    """Probes of a node by name."""
+    return list_probe_states(conn, node).get(node, [])
 
 
-def probe_rows(plugins: Iterable[Plugin]) -> list[ProbeRow]:
-    rows = []
-    for plugin in plugins:
-        for probe in plugin.probes:
-            rows.append(
-                ProbeRow(plugin.name, probe.name, "probe", probe.every_s, probe.timeout_s, probe.background, probe.doc)
-            )
-        rows += [ProbeRow(plugin.name, p.name, "parser", None, None, None, p.command) for p in plugin.parsers]
-    return rows
-
-
-PROBE_COLUMNS: tuple[Column[ProbeRow], ...] = (
-    Column("name", "name", lambda r: r.name, width=22, doc="plugin and what"),
-    Column("kind", "kind", lambda r: r.kind, width=6, doc="probe: asked of hosts; parser: a form that can be read"),
-    Column("every_s", "every", lambda r: r.every_s, lambda v: f"{v:g} s" if v else "round", width=7, right=True, doc="cadence"),
-    Column("timeout_s", "limit", lambda r: r.timeout_s, lambda v: f"{v:g} s", width=6, right=True, doc="time limit on the host"),
-    Column("background", "beside", lambda r: r.background, lambda v: "yes" if v else "no", width=6, wide=True,
-           doc="runs beside the round"),
-    Column("plugin", "plugin", lambda r: r.plugin, width=10, wide=True, doc="who brings it"),
-    Column("what", "what", lambda r: r.what or None, width=60, doc="what it tells, or the command it reads"),
-)  # fmt: skip
-
-
-def probe_table(rows: Iterable[ProbeRow]) -> Table[ProbeRow]:
-    return Table("probe", PROBE_COLUMNS, list(rows), lambda r: r.name)
+def table(rows: list[ProbeState]) -> Table[ProbeState]:
+    return Table("probe", COLUMNS, rows, lambda r: r.probe)
