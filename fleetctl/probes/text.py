@@ -28,7 +28,9 @@ _ALL_ZERO_ID = re.compile(r"(?i)(?:gpu-|mig-)?[0\-:. ]{8,}$")
 _NUMBER = re.compile(r"([-+]?(?:\d{1,25}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][-+]?\d{1,3})?)\s*(\S.{0,31})?$")
 _DIGITS = re.compile(r"[0-9]{1,18}$")
 _HEX = re.compile(r"0[xX][0-9a-fA-F]{1,16}$")
-_PCI = re.compile(r"(?i)^(?:pci:)?(?:([0-9a-f]{4}|[0-9a-f]{8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.([0-7]))?$")
+_PCI = re.compile(
+    r"(?i)^(?:pci:)?(?:([0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.([0-7]))?$"
+)
 
 
 def clean(text: str) -> str:

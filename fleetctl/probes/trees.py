@@ -75,6 +75,19 @@ class _Builder(ElementTree.TreeBuilder):
         return super().end(tag)
 
 
+def _outermost(root: ElementTree.Element, of: str) -> list[ElementTree.Element]:
+    """The `of` elements that lie in no other one: some tools name a value inside a card like the card."""
+    found: list[ElementTree.Element] = []
+    todo = [root]
+    while todo:
+        element = todo.pop()
+        if element.tag == of:
+            found.append(element)
+        else:
+            todo.extend(reversed(element))
+    return found
+
+
 def read_xml(text: str, of: str) -> tuple[dict[str, str], list[ElementTree.Element], str]:
     """(leaves right below the root, the `of` elements, problem or "").
 
@@ -87,7 +100,7 @@ def read_xml(text: str, of: str) -> tuple[dict[str, str], list[ElementTree.Eleme
     except (ElementTree.ParseError, ValueError, RecursionError):
         pass
     else:
-        return {c.tag: (c.text or "").strip() for c in whole if len(c) == 0}, list(whole.iter(of)), ""
+        return {c.tag: (c.text or "").strip() for c in whole if len(c) == 0}, _outermost(whole, of), ""
     builder = _Builder(of)
     parser = ElementTree.XMLParser(target=builder)
     problem = ""

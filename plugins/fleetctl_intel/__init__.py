@@ -1,13 +1,41 @@
-"""Intel data center GPUs: chips of the catalogue; the tool is not read yet."""
+"""Intel data center GPUs: xpu-smi, which shares its name with another maker's tool. README.md is the data sheet."""
 
 from pathlib import Path
 
+from fleetctl.model.probe import Probe
 from fleetctl.plugin import Plugin
+from fleetctl_intel.parsers import PARSERS, parse_dump, parse_json
 
 _HERE = Path(__file__).parent
+_OURS = "[ -e /dev/xpu0 ] && exit 1; command -v xpu-smi >/dev/null 2>&1 && [ -e /dev/dri ]"
+_METRICS = "0,1,2,3,4,17,18"
 
 plugin = Plugin(
     name="intel",
     title="Intel data center GPUs",
+    doc="xpu-smi discovery, stats, dump and ps",
+    probes=(
+        Probe(
+            name="intel.dump",
+            command="n=$(xpu-smi discovery -j 2>/dev/null | sed -n 's/.*\"device_id\": *\\([0-9]*\\).*/\\1/p' | paste -sd, -); "
+            f'[ -n "$n" ] && xpu-smi dump -d "$n" -m {_METRICS} -i 1 -n 2 2>&1',
+            parse=parse_dump,
+            detect=_OURS,
+            timeout_s=20.0,
+            doc="two samples a second apart, for the first knows no utilisation",
+        ),
+        Probe(
+            name="intel.discovery",
+            command="xpu-smi discovery -j 2>&1",
+            parse=parse_json,
+            detect=_OURS,
+            timeout_s=20.0,
+            every_s=3600.0,
+            background=True,
+            doc="names, addresses, UUIDs",
+        ),
+    ),
+    parsers=PARSERS,
     chips=_HERE / "chips.csv",
+    paths=("/opt/intel/xpum/bin", "/usr/bin"),
 )

@@ -13,6 +13,7 @@ from fleetctl.probes.smi.family import QUERY_NAMES, QUERY_STATES, QUERY_UNITS, F
 from fleetctl.probes.text import pci_address, split_number, total, whole
 
 _HEADER = re.compile(r"^\"?[A-Za-z][\w.]*(?: \[[^\]]*\])?(?:\s*,\s*[A-Za-z][\w.]*(?: \[[^\]]*\])?)*\s*$")
+_UUIDISH = re.compile(r"^(?=.*\d)[A-Za-z0-9]{2,}(?:-[A-Za-z0-9]+)+$")  # not every maker follows the standard form
 _UUID = re.compile(r"^(?:GPU|PPU|MIG)-[0-9a-fA-F-]{8,}$|^[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,}$")
 _PROCESS_FIELDS = {"pid", "process_name", "used_gpu_memory", "used_memory"}
 _INVALID = re.compile(r'Field "([^"]+)" is not a valid field to query')
@@ -52,7 +53,7 @@ def _fits(names: list[str], cells: list[str], *, headed: bool = False) -> bool:
     for name, cell in zip(names, cells, strict=True):
         if name == "index" and whole(cell) is None:
             return False
-        if name == "uuid" and not headed and not (_UUID.match(cell) or cell.startswith("[")):
+        if name == "uuid" and not headed and not (_UUIDISH.match(cell) or _UUID.match(cell) or cell.startswith("[")):
             return False
         if name in ("pci.bus_id", "gpu_bus_id") and pci_address(cell) is None and not cell.startswith("["):
             return False

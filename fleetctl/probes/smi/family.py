@@ -9,13 +9,13 @@ from fleetctl.probes.sheet import Card, Sheet
 
 # metric or identity field -> names in `--query-gpu`, best first. Units stand in the header or default below.
 QUERY: dict[str, tuple[str, ...]] = {
-    "util_pct": ("utilization.gpu",),
+    "util_pct": ("utilization.gpu", "utilization.ppu", "utilization.aip"),
     "mem_util_pct": ("utilization.memory",),
     "mem_used_bytes": ("memory.used",),
     "mem_total_bytes": ("memory.total",),
     "power_w": ("power.draw", "power.draw.average", "gpu.power.draw", "power.draw.instant"),
     "power_cap_w": ("enforced.power.limit", "power.limit", "gpu.power.limit"),
-    "temp_c": ("temperature.gpu",),
+    "temp_c": ("temperature.gpu", "temperature.ppu", "temperature.aip"),
     "mem_temp_c": ("temperature.memory",),
     "clock_mhz": ("clocks.current.sm", "clocks.sm", "clocks.current.graphics", "clocks.gr"),
     "clock_max_mhz": ("clocks.max.sm", "clocks.max.graphics", "clocks.max.gr"),
@@ -76,8 +76,8 @@ XML: dict[str, tuple[str, ...]] = {
     ),
     "temp_c": ("temperature/gpu_temp", "temperature/gpu_current_temp"),
     "mem_temp_c": ("temperature/memory_temp", "temperature/memory_current_temp"),
-    "clock_mhz": ("clocks/sm_clock", "clocks/graphics_clock", "clocks/sm", "clocks/graphics"),
-    "clock_max_mhz": ("max_clocks/sm_clock", "max_clocks/graphics_clock", "max_clocks/sm", "max_clocks/graphics"),
+    "clock_mhz": ("clocks/sm_clock", "clocks/graphics_clock", "clocks/sm", "clocks/graphics", "clocks/cu"),
+    "clock_max_mhz": ("max_clocks/sm_clock", "max_clocks/graphics_clock", "max_clocks/sm", "max_clocks/graphics", "max_clocks/cu"),
     "mem_clock_mhz": ("clocks/mem_clock", "clocks/memory"),
     "fan_pct": ("fan_speed",),
     "ecc_corrected_total": ("ecc_errors/volatile/single_bit/total", "ecc_errors/single_bit"),

@@ -24,8 +24,9 @@ _VERSION = re.compile(r"(?:Driver|KMD) Version:\s*(\S+)")
 _TOOL = re.compile(r"(\S+-SMI|IX-ML:?)\s+(\S+)")
 _PROCESS = re.compile(
     r"^\s*(?P<card>\d+)\s+(?:(?P<gi>\d+|N/A)\s+(?P<ci>\d+|N/A)\s+)?(?P<pid>\d+)\s+"
-    r"(?:(?P<type>[CGM](?:\+[CGM])*)\s+)?(?P<name>.*?)\s+(?P<mem>\d+\s*[KMG]i?B|N/A|\d+)\s*$"
+    r"(?:(?P<type>[CGM](?:\+[CGM])*)\s+)?(?P<name>.*?)\s+(?P<mem>\d+\s*[KMG]i?[Bb]|N/A|\d+)\s*$"
 )
+_NO_PROCESS = re.compile(r"^\s*(\d+)(?:\s+N/A)+\s*$")
 _SLICE = re.compile(r"^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s*$")
 
 
@@ -58,7 +59,7 @@ class _Table:
         self.heads_open = True
         self.driver: str | None = None
         self.by_index: dict[str, Card] = {}
-        self.in_slice = False
+        self.after_process = False
 
     def line(self, line: str, number: int) -> None:
         stripped = line.strip()
@@ -78,7 +79,7 @@ class _Table:
         low = body.lower()
         if low.startswith("mig devices"):
             self.part, self.heads_open = "slices", True
-        elif low.startswith("processes:") and "|" not in body:
+        elif low.startswith(("processes:", "compute processes:")) and "|" not in body:
             self.part, self.heads_open = "processes", True
         elif self.heads_open:
             self._head(stripped, body)
@@ -96,7 +97,7 @@ class _Table:
         if match := _VERSION.search(body):
             self.driver = match[1]
             self.sheet.facts["driver_version"] = match[1]
-            if tool := _TOOL.search(body):
+            if (tool := _TOOL.search(body)) and not tool[2].endswith(":"):
                 self.sheet.facts["tool_version"] = tool[2]
         elif self.part == "cards":
             cells = [c.strip() for c in line[1:].removesuffix("|").split("|")]
@@ -104,7 +105,7 @@ class _Table:
             if _PCI.search(line) and _FIRST.match(cells[0]):
                 self.heads_open = False
                 self.rows.append((0, cells))
-            else:
+            elif len(cells) > 1:
                 self.header.append(cells)
 
     def flush(self) -> None:
@@ -222,7 +223,14 @@ class _Table:
             for card in self.by_index.values():
                 card.values.setdefault("procs", 0)
             return
+        if idle := _NO_PROCESS.match(cells):
+            if (card := self.by_index.get(idle[1])) is not None:
+                card.values.setdefault("procs", 0)
+            return
         match = _PROCESS.match(cells)
+        if match is None and self.after_process and not cells.strip()[:1].isdigit():
+            return  # a long name goes on in the next line
+        self.after_process = match is not None
         if match is None:
             self.sheet.unread("a process row that cannot be read", cells, number)
             return
