@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.widgets import Input
 
 from fleetctl.config import Config, load_config
 from fleetctl.errors import FleetctlError
@@ -84,6 +86,25 @@ class Console(App[None]):
             self.register_theme(theme)
         self.theme = SIXTEEN.name if plain or few_colours() else DARK.name
         self.animation_level = "none"  # over SSH every frame is a round trip's worth of bytes
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys are answered here, one after the other, unless a text field has them.
+
+        The toolkit hands a key to the widget in focus and takes the next one before it was answered; typed fast, or
+        coming in one packet over a slow line, the name after `:` would then be taken for keys of the table.
+        """
+        if isinstance(event, events.Key) and not event.is_forwarded and self._running_screen():
+            screen = self.screen
+            if isinstance(screen, DataScreen) and screen.takes_key(event):
+                return
+            if not isinstance(self.focused, Input) and (
+                await self._check_bindings(event.key, priority=True) or await self._check_bindings(event.key)
+            ):
+                return
+        await super().on_event(event)
+
+    def _running_screen(self) -> bool:
+        return bool(self._screen_stack) and self.screen.is_running
 
     # The store
 

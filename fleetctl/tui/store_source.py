@@ -28,7 +28,7 @@ from fleetctl.store.samples import latest_samples, latest_slot
 from fleetctl.tui.source import FleetView, NodeView, Places, PlanPreview, PlansView, Pulse, QueueView
 from fleetctl.tui.widgets.heat_map import CardGrid
 from fleetctl.tui.widgets.plot import Series
-from fleetctl.views import devices, events, findings, leases, node_cards, node_history, nodes, plans, probes
+from fleetctl.views import devices, events, findings, leases, node_cards, node_history, nodes, plans, probe_states
 from fleetctl.views.column import Table
 from fleetctl.views.nodes import NodeRow
 from fleetctl.views.units import show_moment
@@ -121,7 +121,7 @@ class StoreSource:
             found = findings.load(conn, self.inventory, node=name, states=states)
             happened = events.load(conn, node=name, limit=500)
             leased = leases.load_leases(conn, now, node=name)
-            asked = probes.table(probes.load(conn, name))
+            asked = probe_states.table(probe_states.load(conn, name))
             told = host_state(conn, name)
             since = now - hours * 3600
             curves = node_history.load(conn, name, since, now, interval_s=self.config.poll.interval_s)

@@ -42,9 +42,8 @@ async def opened(
 
 async def settle(app: Console, pilot: Pilot[None]) -> None:
     """Wait until workers are done and what they brought is drawn."""
-    for _round in range(3):
-        await pilot.pause()
-        await app.workers.wait_for_complete()
+    await pilot.pause()
+    await app.workers.wait_for_complete()
     await pilot.pause()
 
 

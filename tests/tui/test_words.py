@@ -14,7 +14,7 @@ from fleetctl.tui.look import STATES
 from fleetctl.tui.screens.cards import METRICS
 from fleetctl.tui.screens.help import FILTER
 from fleetctl.tui.screens.node import PANES
-from fleetctl.views import devices, events, findings, groups, leases, node_history, nodes, plans, probes
+from fleetctl.views import devices, events, findings, groups, leases, node_history, nodes, plans, probe_states
 from fleetctl.views.node_cards import TITLES
 
 TREE = Path(fleetctl.tui.__file__).parent
@@ -53,7 +53,7 @@ def words() -> set[str]:
         "no probe has answered yet",
     }
     tables = (nodes.COLUMNS, groups.COLUMNS, events.COLUMNS, findings.COLUMNS, leases.LEASE_COLUMNS)
-    for columns in (*tables, leases.REQUEST_COLUMNS, plans.COLUMNS, plans.NODE_COLUMNS, probes.COLUMNS):
+    for columns in (*tables, leases.REQUEST_COLUMNS, plans.COLUMNS, plans.NODE_COLUMNS, probe_states.COLUMNS):
         found |= {column.title for column in columns}
     found |= {column.title for column in devices.COLUMNS if not column.wide}
     return found - SAME

@@ -177,14 +177,15 @@ class DataScreen(Screen[None]):
 
     # Keys
 
-    def on_key(self, event: events.Key) -> None:
-        if self._said is not None and event.key not in ("enter",):
+    def takes_key(self, event: events.Key) -> bool:
+        """Before anything else sees a key: what was said is read by now, and a letter may be meant for `o`."""
+        if self._sorting:
+            self._sort_by(event.character or "")
+            return True
+        if self._said is not None:
             self._said = None
             self.tell()
-        if self._sorting:
-            event.stop()
-            event.prevent_default()
-            self._sort_by(event.character or "")
+        return False
 
     def on_fleet_table_moved(self) -> None:
         self.tell()

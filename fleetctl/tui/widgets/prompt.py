@@ -47,6 +47,7 @@ class Prompt(Horizontal):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.what = ""
+        self.display = False
 
     def compose(self) -> ComposeResult:
         yield Static("", id="prompt-sign")
@@ -61,15 +62,16 @@ class Prompt(Horizontal):
         with field.prevent(Input.Changed):
             field.value = text
         field.cursor_position = len(text)
-        self.add_class("-asking")
-        field.focus()
+        # At once, not with the next layout: the keys that follow are meant for this field.
+        self.display = True
+        self.screen.set_focus(field)
 
     def close(self) -> None:
-        self.remove_class("-asking")
+        self.display = False
 
     @property
     def asking(self) -> bool:
-        return self.has_class("-asking")
+        return bool(self.display)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
