@@ -152,6 +152,8 @@ def _decode_one(
     where = where.strip() or index or "device"
     total = point.total if not point.total_type or point.total_type == code else 0
     shown = text(raw)
+    if raw is None:
+        return  # it has gone since the last complete reading
     if point.words is not None:
         word = point.words.get(shown)
         if word is not None:

@@ -20,6 +20,7 @@ SYSTEM = {
 # Agents that are a library's default say nothing about the device.
 _NO_IDENTITY = ("1.3.6.1.4.1.8072.", "0.0")
 _EXPLAIN_ROWS = 400
+SHORT_COLUMN = 8  # rows; a column up to that is asked value by value, twenty to a question
 
 
 def _enterprise(oid: str) -> str:
@@ -35,6 +36,8 @@ class SnmpSource:
         self._client: SnmpClient | None = None
         self._maps: list[DeviceMap] | None = None
         self._device: dict[str, str] = {}
+        self._columns: dict[str, dict[str, Value]] = {}
+        self._scalars: dict[str, Value] = {}
 
     def _open(self) -> SnmpClient:
         if self._client is None:
@@ -87,12 +90,8 @@ class SnmpSource:
         return out
 
     async def read(self) -> EndpointReport:
+        """Finds the maps anew and reads every column they name."""
         self._maps = await self._find_maps()
-        return await self.poll()
-
-    async def poll(self) -> EndpointReport:
-        if self._maps is None:
-            return await self.read()
         client = self._open()
         findings: list[SourceFinding] = []
         columns: dict[str, dict[str, Value]] = {}
@@ -118,10 +117,47 @@ class SnmpSource:
             if not scalars and not columns:
                 raise
             findings.append(SourceFinding(SourceTrouble.UNREADABLE, str(error)))
-        return self._report(columns, scalars, findings)
+        self._columns, self._scalars = columns, scalars
+        return self._report(columns, scalars, findings, complete=not findings)
+
+    async def poll(self) -> EndpointReport:
+        """What changes: names, digits and units stay as the last complete reading found them."""
+        if self._maps is None:
+            return await self.read()
+        client = self._open()
+        points = [p for m in self._maps for p in m.points]
+        single: list[str] = []
+        long: set[str] = set()
+        for point in points:
+            rows = self._columns.get(point.oid, {}) if point.is_column else {}
+            if len(rows) > SHORT_COLUMN:
+                long.add(point.oid)
+            else:
+                single += [f"{point.oid}.{index}" for index in rows]
+                if not point.is_column and point.oid in self._scalars:
+                    single.append(point.oid)
+        fresh = await client.get(single) if single else {}
+        if single and not fresh:
+            self._maps = None  # another device answers there now
+            raise TimedOutError(f"{self.endpoint.url}: knows none of its values any more", hint="it is read anew")
+        for point in points:
+            if not point.is_column:
+                if point.oid in self._scalars:
+                    self._scalars[point.oid] = fresh.get(point.oid)
+            elif point.oid in self._columns and point.oid not in long:
+                rows = self._columns[point.oid]
+                self._columns[point.oid] = {i: fresh.get(f"{point.oid}.{i}") for i in rows}
+        for oid in sorted(long):
+            self._columns[oid] = await client.column(oid)
+        return self._report(self._columns, self._scalars, [], complete=False)
 
     def _report(
-        self, columns: dict[str, dict[str, Value]], scalars: dict[str, Value], findings: list[SourceFinding]
+        self,
+        columns: dict[str, dict[str, Value]],
+        scalars: dict[str, Value],
+        findings: list[SourceFinding],
+        *,
+        complete: bool,
     ) -> EndpointReport:
         at = time.time()
         whole = Decoded(findings=findings)
@@ -151,7 +187,7 @@ class SnmpSource:
             total_power_w=total[0] if total else None,
             total_power_source=total[1] if total else "",
             device=device,
-            complete=not findings,
+            complete=complete,
         )
 
     async def explain(self) -> list[RawValue]:
