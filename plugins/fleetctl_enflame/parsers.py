@@ -1,0 +1,178 @@
+"""efsmi: `-q` blocks in three generations of names, the list, and the table in two layouts. There is no JSON."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache
+
+from fleetctl.model.probe import Output
+from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
+from fleetctl.plugin import Parser
+from fleetctl.probes.detect_json import detect_parser
+from fleetctl.probes.sheet import Sheet
+from fleetctl.probes.tables import Boxed, Columns, boxed_parser, name, pair, put, read_columns, state
+from fleetctl.probes.text import whole
+from fleetctl.probes.trees import lines_of_tree
+
+# Key in lower case -> (metric, unit): the last word of a path, for the generations differ in how deep they indent.
+_KEYS = (
+    (r"^(?:mem|total) size$", "mem_total_bytes", "MiB"),
+    (r"^(?:mem usage|used size)$", "mem_used_bytes", "MiB"),
+    (r"^gcu temp$", "temp_c", "C"),
+    (r"^board temp$", "board_temp_c", "C"),
+    (r"^mem(?:ory)? temp$", "mem_temp_c", "C"),
+    (r"^gcu usage$", "util_pct", "%"),
+    (r"^cur power$", "power_w", "W"),
+    (r"^power capa$", "power_cap_w", "W"),
+    (r"^(?:gcu|cur) (?:clock|freq)(?:uency)?$", "clock_mhz", "MHz"),
+    (r"^mem (?:clock|freq)(?:uency)?$", "mem_clock_mhz", "MHz"),
+)
+_COMPILED = tuple((re.compile(p), m, u) for p, m, u in _KEYS)
+_NAMES = {"dev name": "model", "dev uuid": "uuid", "dev sn": "serial", "ver": "driver", "fw ver": "firmware"}
+_LINKS = {"cur link speed": "pcie_gen", "max link speed": "pcie_gen_max", "cur link width": "pcie_width",
+          "max link width": "pcie_width_max"}  # fmt: skip
+_QUIET = frozenset({"user triggered reset"})
+_DEV = re.compile(r"^DEV ID\s+(\d{1,4})\s*$", re.MULTILINE)
+
+
+def refusal(sheet: Sheet, text: str) -> bool:
+    """efsmi's own errors."""
+    low = text[:2000].lower()
+    if "no device" in low or "no gcu" in low or "not found any" in low:
+        sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
+    elif "command not found" in low or "no such file or directory" in low:
+        sheet.find(FindingKind.MISSING_TOOL, "no such tool on the host", text[:2000])
+    elif ("init" in low and "fail" in low) or ("driver" in low and "not" in low):
+        sheet.find(FindingKind.TOOL_FAILED, "the library cannot start", text[:2000])
+        sheet.fault("driver", "efml_failed", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
+    else:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1024)
+def _meaning(key: str) -> tuple[str, str]:
+    return next(((m, u) for p, m, u in _COMPILED if p.search(key)), ("", ""))
+
+
+def parse_query(output: Output) -> ProbeResult:
+    """Blocks `DEV ID n`. Slices of one card carry its serial; a broken one says Health False or counts errors."""
+    sheet = Sheet("enflame")
+    text = sheet.text_of(output)
+    starts = list(_DEV.finditer(text))
+    for i, start in enumerate(starts):
+        end = starts[i + 1].start() if i + 1 < len(starts) else len(text)
+        _block(sheet, start[1], text[start.end() : end])
+    if not starts and text.strip() and not refusal(sheet, text):
+        sheet.unread("no card in it", text)
+    return sheet.result()
+
+
+def _block(sheet: Sheet, index: str, block: str) -> None:
+    card = sheet.card(index=index)
+    pci: dict[str, str] = {}
+    section = ""
+    for _, indent, key, value in lines_of_tree(block):
+        low = key.strip().lower()
+        if value is None:
+            section = low if indent <= 8 else section
+            continue
+        value = value.strip()
+        metric, unit = _meaning(low[:80])
+        if metric:
+            card.put(metric, value, unit)
+        elif low in _LINKS:
+            card.put(_LINKS[low], re.sub(r"(?i)^(?:gen|x)\s*", "", value))
+        elif low in _NAMES:
+            card.name(_NAMES[low], value)
+        elif low in ("domain", "bus", "dev", "func"):
+            pci.setdefault(low, value)
+        elif low in ("health", "dpm level", "mem ecc"):
+            card.state(low.replace(" ", "_"), {"true": "OK", "false": "Alarm"}.get(value.lower(), value))
+        elif section == "ecc mode" and low == "current":
+            card.state("ecc_mode", value)
+        elif section == "error details" and (whole(value) or 0) > 0 and low not in _QUIET:
+            code = low.removesuffix(" error").replace(" ", "_")
+            sheet.fault(
+                "error", code, f"{key}: {value}", device=card.fields.get("pci") or index, count=whole(value) or 1
+            )
+    if {"bus", "dev", "func"} <= pci.keys():
+        card.name("pci", f"{pci.get('domain', '0000')}:{pci['bus']}:{pci['dev']}.{pci['func']}")
+
+
+TABLE = Boxed(
+    vendor="enflame",
+    opens=("dev",),
+    columns={
+        "dev": name("index"),
+        "name": name("model"),
+        "fw ver": name("firmware"),
+        "boot fw ver": name("firmware"),
+        "bus-id": name("pci"),
+        "ecc": state("ecc_mode"),
+        "temp": put("temp_c", "C"),
+        "dpm": state("dpm_level"),
+        "lpm": state("dpm_level"),
+        "pwr(usage/cap)": pair("power_w", "power_cap_w", "W"),
+        "mem": put("mem_total_bytes", "MiB"),
+        "gcu virt": state("virtualization"),
+        "dused": put("util_pct", "%"),
+        "sn": name("serial"),
+    },
+    version={
+        "tool_version": re.compile(r"EFSMI:?\s+V?(\S+)"),
+        "driver_version": re.compile(r"Driver Ver:\s*(\S+)"),
+    },
+    refusal=refusal,
+    quiet=re.compile(r"^\+?\d{4}-\d{2}-\d{2}|Enflame System Management|All Rights Reserved"),
+)
+_read_table = boxed_parser(TABLE)
+_TWO_POWERS = re.compile(r"(\d+(?:\.\d+)?\s*W|N/A)\s{1,4}(\d+(?:\.\d+)?\s*W|N/A)(?=\s*\|)")
+
+
+def parse_table(output: Output) -> ProbeResult:
+    """Older versions print use and cap two blanks apart and without the slash of the header."""
+    return _read_table(replace(output, stdout=_TWO_POWERS.sub(r"\1 / \2", output.stdout)))
+
+
+_LIST = Columns(
+    vendor="enflame",
+    opens=("gcu",),
+    columns={
+        "gcu": name("index"),
+        "sn": name("serial"),
+        "slot": name("slot"),
+        "bus": name("pci"),
+        "uuid": name("uuid"),
+    },
+)
+
+
+def parse_list(output: Output) -> ProbeResult:
+    """`-L`: one row per card under a header."""
+    sheet = Sheet("enflame")
+    header, rows = "", list[tuple[int, str]]()
+    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+        stripped = line.strip()
+        if not stripped or not stripped.strip("-") or stripped.startswith("---"):
+            continue
+        if stripped.startswith("GCU ") and "SN" in stripped:
+            header = line
+        elif header:
+            rows.append((number, line))
+        elif not refusal(sheet, stripped):
+            sheet.unread("a line before any header", line, number)
+    if header:
+        read_columns(sheet, _LIST, rows, header)
+    elif not sheet.findings:
+        sheet.unread("no card in it", output.stdout)
+    return sheet.result()
+
+
+PARSERS = (
+    Parser("enflame.query", "efsmi -q", parse_query, lambda text: _DEV.search(text[:16384]) is not None),
+    Parser("enflame.list", "efsmi -L", parse_list, lambda text: re.search(r"(?m)^GCU\s+SN\b", text[:4096]) is not None),
+    Parser("enflame.table", "efsmi", parse_table, lambda text: "EFSMI" in text[:4096] and "|" in text[:4096]),
+    detect_parser("enflame"),
+)
