@@ -12,7 +12,6 @@ from fleetctl.cli import context
 from fleetctl.cli.output import Format, print_table, say
 from fleetctl.i18n import _
 from fleetctl.views.column import Table
-from fleetctl.views.filter import compile_filter, is_filter, sort_rows
 
 if TYPE_CHECKING:
     from fleetctl.model.host import Host
@@ -30,6 +29,8 @@ def snapshot() -> Iterator[sqlite3.Connection]:
 
 def split_words(words: Sequence[str] | None, filter_text: str) -> tuple[list[str], str]:
     """Node sets and the filter: `gpu[1-8] temp>80` needs no option to tell one from the other."""
+    from fleetctl.views.filter import is_filter
+
     given = list(words or ())
     terms = [w for w in given if is_filter(w)]
     text = " ".join([f"({filter_text})" if filter_text and terms else filter_text, *terms]).strip()
@@ -40,6 +41,8 @@ def print_rows(
     table: Table[Any], *, output: Format, filter_text: str = "", sort: str = "", limit: int = 0
 ) -> Sequence[Any]:
     """Filter, sort, cut and print; says on stderr what was cut. Returns the rows printed."""
+    from fleetctl.views.filter import compile_filter, sort_rows
+
     rows = list(table.rows)
     if filter_text:
         test = compile_filter(filter_text, table.columns)
