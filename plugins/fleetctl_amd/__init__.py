@@ -51,6 +51,7 @@ plugin = Plugin(
     ),
     parsers=PARSERS,
     paths=("/opt/rocm/bin", "/usr/sbin"),
+    lease_env={"ROCR_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
     faults=_HERE / "faults.csv",
     kernel_faults=kernel_faults,

@@ -15,6 +15,7 @@ plugin = Plugin(
     probes=PROBES,
     parsers=PARSERS,
     paths=("/usr/local/bin", "/usr/local/sbin", "/usr/local/Ascend/driver/tools"),
+    lease_env={"ASCEND_RT_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
     faults=_HERE / "faults.csv",
     kernel_faults=kernel_faults,

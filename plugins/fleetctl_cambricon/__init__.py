@@ -25,5 +25,6 @@ plugin = Plugin(
     ),
     parsers=PARSERS,
     paths=("/usr/local/neuware/bin",),
+    lease_env={"MLU_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
 )

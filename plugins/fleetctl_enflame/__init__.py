@@ -23,6 +23,7 @@ plugin = Plugin(
         ),
     ),
     parsers=PARSERS,
+    lease_env={"TOPS_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
     paths=("/opt/tops/bin", "/usr/local/efsmi/bin", "/usr/lib/efsmi"),
 )

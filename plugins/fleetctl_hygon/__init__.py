@@ -41,5 +41,6 @@ plugin = Plugin(
     ),
     parsers=PARSERS,
     paths=("/opt/hyhal/bin", "/opt/dtk/bin"),
+    lease_env={"HIP_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
 )

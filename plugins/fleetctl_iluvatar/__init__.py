@@ -38,5 +38,6 @@ plugin = Plugin(
     ),
     parsers=PARSERS,
     paths=("/usr/local/corex/bin",),
+    lease_env={"CUDA_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
 )

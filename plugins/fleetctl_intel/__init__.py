@@ -36,6 +36,7 @@ plugin = Plugin(
         ),
     ),
     parsers=PARSERS,
+    lease_env={"ZE_AFFINITY_MASK": "{indexes}"},
     chips=_HERE / "chips.csv",
     paths=("/opt/intel/xpum/bin", "/usr/bin"),
 )

@@ -33,5 +33,6 @@ plugin = Plugin(
     ),
     parsers=PARSERS,
     paths=("/usr/local/xpu/bin", "/opt/xre/bin"),
+    lease_env={"XPU_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
 )

@@ -38,5 +38,6 @@ plugin = Plugin(
     ),
     parsers=PARSERS,
     paths=("/opt/mxdriver/bin", "/opt/maca/bin", "/opt/htdriver/bin"),
+    lease_env={"CUDA_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
 )

@@ -15,6 +15,11 @@ plugin = Plugin(
     probes=PROBES,
     parsers=PARSERS,
     paths=("/usr/lib/wsl/lib", "/run/nvidia/driver/usr/bin"),
+    lease_env={
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": "{indexes}",
+        "NVIDIA_VISIBLE_DEVICES": "{uuids}",
+    },
     chips=_HERE / "chips.csv",
     faults=_HERE / "faults.csv",
     kernel_faults=kernel_faults,
