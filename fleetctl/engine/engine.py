@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import platform
@@ -25,6 +26,7 @@ from fleetctl.collector.facility import FacilityCollector
 from fleetctl.collector.stats import RoundStats
 from fleetctl.config.schema import Config
 from fleetctl.engine.facility import FacilityKeeper
+from fleetctl.engine.hooks import TransportHookRunner, run_hooks
 from fleetctl.engine.judge import Judge
 from fleetctl.engine.lock import EngineLock
 from fleetctl.errors import StoreError
@@ -32,11 +34,13 @@ from fleetctl.inventory import Inventory, build_inventory
 from fleetctl.model.facility import EndpointResult
 from fleetctl.model.report import HostReport
 from fleetctl.plugin import Plugin, load_plugins
+from fleetctl.scheduler.chips import chip_facts
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
 from fleetctl.store.housekeeping import Housekeeper
 from fleetctl.store.rounds import recorder_of
+from fleetctl.transport.base import Transport
 from fleetctl.transport.build import build_transports
 
 log = logging.getLogger("fleetctl.engine")
@@ -104,6 +108,7 @@ class Engine:
             asyncio.create_task(self._note_rounds(closed, rounds, on_round), name="rounds"),
             asyncio.create_task(self._act(), name="scheduler"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
+            asyncio.create_task(self._run_hooks(transports), name="hooks"),
             *self._facility(),
             asyncio.create_task(self._stop.wait(), name="stop"),
         ]
@@ -160,6 +165,16 @@ class Engine:
             await self._clock.sleep(HOUSEKEEPING_STEP_S if more else HOUSEKEEPING_S)
             more = await self._guarded(keeper.step, self._clock.now()) is True
 
+    async def _run_hooks(self, transports: dict[str, Transport]) -> None:
+        runner = TransportHookRunner(self.inventory, transports)
+        while True:
+            call = functools.partial(run_hooks, self._db, self.inventory, self.config, runner, self._clock)
+            try:
+                await call(self._write)
+            except StoreError as error:  # as every stage: said, and tried again
+                log.warning("hooks wait: %s", error)
+                await self._clock.sleep(_RETRY_S)
+
     # -- on the writer thread ------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
@@ -178,7 +193,7 @@ class Engine:
             save_engine_beat(conn, self._clock.now(), slot=stats.slot, note=asdict(stats))
 
     def _tick(self) -> None:
-        result = tick(self._db, self.inventory, self._clock.now(), config=self.config)
+        result = tick(self._db, self.inventory, self._clock.now(), config=self.config, chips=chip_facts())
         if result.did_anything:
             log.info("acted: %s", result)
 

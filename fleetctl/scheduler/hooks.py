@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from fleetctl.model.admin import Actor, ActorKind
 from fleetctl.model.lease import HOST_SLOT, WHOLE, Lease
 from fleetctl.model.probe import Outcome, Output
 from fleetctl.plugin.loading import load_plugins
+from fleetctl.scheduler.automation import drain_by_rule
 from fleetctl.store.audit import append_audit
 from fleetctl.store.capacity import HostFact, list_host_facts
 from fleetctl.store.connections import Connections
@@ -120,31 +121,60 @@ def judge(hook: HookRow, output: Output | FleetctlError, hooks: Hooks) -> tuple[
     return "done", text
 
 
-async def run_hook(db: Connections, config: Config, runner: HookRunner, hook: HookRow, now: int) -> HookResult | None:
-    """Run one open hook; None when somebody else took it, or when its turn has not come (a running one not yet due)."""
+@dataclass(frozen=True, slots=True)
+class PreparedHook:
+    """A hook that is marked running and only has to be sent."""
+
+    hook: HookRow
+    script: str
+    timeout_s: float
+
+
+def prepare_hook(db: Connections, config: Config, hook: HookRow, now: int) -> PreparedHook | None:
+    """Mark an open hook running; None when somebody else took it, or an earlier run of it is not yet overdue."""
     with db.read() as conn:
         lease = get_lease(conn, hook.lease)
-        fact = list_host_facts(conn).get(hook.host)
-    body = config.hooks.prolog if hook.kind == "prolog" else config.hooks.epilog
-    if lease is None or (hook.state == "running" and now < (hook.begun_at or 0) + config.hooks.timeout_s):
+        fact = list_host_facts(conn, [hook.host]).get(hook.host)
+    if lease is None or (hook.state == "running" and 0 <= now - (hook.begun_at or 0) < 2 * config.hooks.timeout_s):
         return None
     with db.write(durable=True) as conn:
         if not begin_hook(conn, hook, now):
             return None
-    begun = next((h for h in _open(db, hook.lease) if (h.host, h.kind) == (hook.host, hook.kind)), hook)
+    body = config.hooks.prolog if hook.kind == "prolog" else config.hooks.epilog
+    begun = replace(hook, state="running", attempts=hook.attempts + 1, begun_at=now)
     script = hook_script(body or ":", f"{hook.lease}-{hook.kind}", lease_env(lease, hook.host, fact))
-    try:
-        answer: Output | FleetctlError = await runner.run(hook.host, script, timeout_s=config.hooks.timeout_s)
-    except FleetctlError as error:
-        answer = error
-    state, note = judge(begun, answer, config.hooks)
+    return PreparedHook(begun, script, config.hooks.timeout_s)
+
+
+def finish_hook(
+    db: Connections, config: Config, prepared: PreparedHook, answer: Output | FleetctlError, now: int
+) -> HookResult:
+    """Keep what a hook came to, once."""
+    hook = prepared.hook
+    state, note = judge(hook, answer, config.hooks)
     status = answer.exit_status if isinstance(answer, Output) else None
     with db.write(durable=True) as conn:
         if state == "pending":
-            retry_hook(conn, begun, note)
-        elif end_hook(conn, begun, now, exit_status=status, state=state, note=note):
+            retry_hook(conn, hook, note)
+        elif end_hook(conn, hook, now, exit_status=status, state=state, note=note):
             append_audit(conn, now, HOOKS, f"{hook.kind}_{state}", hook.lease, {"host": hook.host, "note": note})
-    return HookResult(begun, state, note)
+    return HookResult(hook, state, note)
+
+
+async def send_hook(runner: HookRunner, prepared: PreparedHook) -> Output | FleetctlError:
+    """What the host answers, or why it does not."""
+    try:
+        return await runner.run(prepared.hook.host, prepared.script, timeout_s=prepared.timeout_s)
+    except FleetctlError as error:
+        return error
+
+
+async def run_hook(db: Connections, config: Config, runner: HookRunner, hook: HookRow, now: int) -> HookResult | None:
+    """Run one open hook from beginning to end; None when it was not ours to run."""
+    prepared = prepare_hook(db, config, hook, now)
+    if prepared is None:
+        return None
+    return finish_hook(db, config, prepared, await send_hook(runner, prepared), now)
 
 
 def _open(db: Connections, lease: str) -> list[HookRow]:
@@ -172,7 +202,5 @@ def finish_ending(db: Connections, now: int) -> list[str]:
 
 def node_in_the_way(db: Connections, inventory: Inventory, config: Config, result: HookResult, now: int) -> str:
     """Take the node of a failed hook out of the way: drained by rule, lease kept. Returns why that was not possible."""
-    from fleetctl.scheduler.automation import drain_by_rule
-
     reason = f"{result.hook.kind} of {result.hook.lease} failed: {result.note}"
     return drain_by_rule(db, inventory, config, result.hook.host, HOOKS, reason, now)
