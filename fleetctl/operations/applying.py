@@ -115,7 +115,7 @@ def plan_undo(db: Connections, plan_id: str, *, who: Actor, now: float, config: 
         if action.state in (PlanState.UNDONE, PlanState.CANCELLED):
             raise ConflictError(f"plan {plan_id} is {action.state.value} already")
         rows = list_plan_nodes(conn, plan_id)
-        picture = load_picture(conn, config, at)
+        picture = load_picture(conn, config, at, only=plan.hosts)
     nodes: list[PlanNode] = []
     skipped: list[PlanNode] = []
     for planned in plan.nodes:

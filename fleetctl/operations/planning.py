@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from fleetctl.config.schema import Config
 from fleetctl.errors import UsageError
@@ -17,7 +17,7 @@ from fleetctl.scheduler.carry_out import EMPTYING, is_harder
 from fleetctl.scheduler.guards import check_guards, confirm_count
 from fleetctl.scheduler.picture import Picture, load_picture
 from fleetctl.scheduler.states import BY_VERB, derive, why_not
-from fleetctl.store.capacity import latest_power
+from fleetctl.store.capacity import count_cards, latest_power
 from fleetctl.store.connections import Connections
 
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -59,8 +59,9 @@ def build_plan(
     hosts = _hosts(inventory, nodes)
     _check_times(at, mode, deadline_at, start_at, end_at)
     with db.read() as conn:
-        picture = load_picture(conn, config, at)
+        picture = load_picture(conn, config, at, only=[h.name for h in hosts])
         power = latest_power(conn)
+        chips = count_cards(conn)
     included: list[PlanNode] = []
     skipped: list[PlanNode] = []
     for host in hosts:
@@ -89,7 +90,7 @@ def build_plan(
         ticket=ticket,
         evidence=evidence,
         guards=check_guards(inventory, config, out, leaving) if leaving else (),
-        capacity=capacity_left(inventory, picture, included),
+        capacity=capacity_left(inventory, picture, included, chips),
         power_freed_w=sum(p for p in freed if p is not None) if any(p is not None for p in freed) else None,
         confirm_count=confirm_count(inventory, config, leaving) if leaving else None,
         steps=_steps(verb, transition.wish, included, mode, start_at is not None, cards),
@@ -192,19 +193,24 @@ def _card_node(host: Host, picture: Picture, wish: Wish, cards: Sequence[str]) -
     )
 
 
-def capacity_left(inventory: Inventory, picture: Picture, nodes: Sequence[PlanNode]) -> tuple[CapacityLeft, ...]:
-    """Cards in service before and after, by chip, pool and site; only groups the plan touches."""
+def capacity_left(
+    inventory: Inventory, picture: Picture, nodes: Sequence[PlanNode], chips: Mapping[str, Mapping[str, int]]
+) -> tuple[CapacityLeft, ...]:
+    """Cards in service before and after, by chip, pool and site; only groups the plan touches.
+
+    chips: host -> chip -> cards it names now; a host that was never seen counts as declared.
+    """
     moves = {n.host: n for n in nodes}
+    bad = Counter(host for (host, _card), record in picture.card_records.items() if record.wish is not Wish.SERVE)
     rows: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
     touched: dict[tuple[str, str], None] = {}
     for host in inventory.hosts.values():
-        groups = _groups(host, picture)
+        seen = chips.get(host.name, {})
+        groups = _groups(host, seen)
         node = moves.get(host.name)
         serves = picture.state(host.name) is Admin.IN_SERVICE
-        count = picture.card_count(host.name, inventory) or 0
-        out_cards = sum(
-            1 for c in picture.cards(host.name) if picture.card_record(host.name, c.key).wish is not Wish.SERVE
-        )
+        count = sum(seen.values()) or host.cards or 0
+        out_cards = bad[host.name]
         before = count - out_cards if serves else 0
         after_serves, after = serves, before
         if node is not None and node.cards:
@@ -225,9 +231,8 @@ def capacity_left(inventory: Inventory, picture: Picture, nodes: Sequence[PlanNo
     return tuple(CapacityLeft(*group, *rows[group]) for group in sorted(touched))
 
 
-def _groups(host: Host, picture: Picture) -> list[tuple[str, str]]:
-    chips = {c.chip or c.model for c in picture.cards(host.name)} or {host.chip}
-    groups = [("chip", chip or "-") for chip in chips]
+def _groups(host: Host, chips: Mapping[str, int]) -> list[tuple[str, str]]:
+    groups = [("chip", chip or "-") for chip in chips or (host.chip,)]
     return [*groups, *(("pool", pool) for pool in host.pools), ("site", host.site)]
 
 

@@ -40,7 +40,7 @@ def act_by_rule(
     if host not in inventory.hosts:
         return "is not in this fleet"
     with db.write(durable=True) as conn:
-        picture = load_picture(conn, config, now)
+        picture = load_picture(conn, config, now, only=[host])
         record, state = picture.record(host), picture.state(host)
         refused = why_not(verb, record, picture.outside.get(host), state, rule)
         if refused:

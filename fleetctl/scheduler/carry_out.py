@@ -39,7 +39,7 @@ def begin_plan(
     Guards and breaker are asked again with the fleet as it is now: HELD when one says no, with the reason in its note.
     A node that somebody else changed since the plan was made is left alone and marked superseded.
     """
-    picture = load_picture(conn, config, now)
+    picture = load_picture(conn, config, now, only=plan.hosts)
     held = _why_held(conn, inventory, config, plan, who, now, picture)
     if held:
         set_plan_state(conn, plan.id, PlanState.HELD, note=held)

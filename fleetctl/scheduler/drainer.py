@@ -48,12 +48,12 @@ def drain_step(db: Connections, inventory: Inventory, config: Config, now: int, 
     if trust_clock:
         _begin_due_plans(db, inventory, config, now, steps)
     with db.read() as conn:
-        picture = load_picture(conn, config, now, only_kept=True)
+        picture = load_picture(conn, config, now, only=())
     if trust_clock:
         _act_on_deadlines(db, config, picture, now, steps)
         if steps.ended:
             with db.read() as conn:
-                picture = load_picture(conn, config, now, only_kept=True)
+                picture = load_picture(conn, config, now, only=())
     _record_observations(db, picture, now, steps)
     _close_plans(db, config, now, steps)
     return steps
@@ -128,7 +128,7 @@ def _close_plans(db: Connections, config: Config, now: int, steps: Steps) -> Non
             continue
         with db.read() as conn:
             moves = _moves(
-                load_picture(conn, config, now, only_kept=True),
+                load_picture(conn, config, now, only=()),
                 rows,
                 {s.host for s in list_backend_steps(conn, plan=plan)},
             )

@@ -108,8 +108,8 @@ def _why_not(picture: Picture, name: str, critical: tuple[str, ...]) -> str:
 
 
 def _why_not_card(picture: Picture, host: str, card: str) -> str:
-    record = picture.card_record(host, card)
-    if record.wish is Wish.SERVE:
+    record = picture.card_records.get((host, card))
+    if record is None or record.wish is Wish.SERVE:
         return ""
     return f"is out of service ({record.reason})" if record.reason else "is out of service"
 

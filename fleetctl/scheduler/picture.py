@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from fleetctl.config.schema import Config
@@ -101,10 +101,10 @@ class Picture:
         return frozenset(h for h in hosts if self.state(h) is not Admin.IN_SERVICE)
 
 
-def load_picture(conn: sqlite3.Connection, config: Config, now: int, *, only_kept: bool = False) -> Picture:
+def load_picture(conn: sqlite3.Connection, config: Config, now: int, *, only: Collection[str] | None = None) -> Picture:
     """Read everything once; conn's snapshot makes it consistent.
 
-    only_kept: what hosts say is read only for those somebody keeps out of service, which is all the drainer asks.
+    only: what hosts say is read for these and for those somebody keeps out of service, which is all that a drain asks.
     """
     held: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     alone: set[tuple[str, str]] = set()
@@ -115,8 +115,9 @@ def load_picture(conn: sqlite3.Connection, config: Config, now: int, *, only_kep
     waits = config.scheduling.drain_waits_for_processes
     records, outside = list_admin(conn), list_outside(conn)
     kept = None
-    if only_kept:
-        kept = {h for h, r in records.items() if r.wish is not Wish.SERVE or r.observed is not Admin.IN_SERVICE}
+    if only is not None:
+        kept = set(only)
+        kept |= {h for h, r in records.items() if r.wish is not Wish.SERVE or r.observed is not Admin.IN_SERVICE}
         kept |= set(outside)
     return Picture(
         now=now,

@@ -51,6 +51,17 @@ def list_host_facts(conn: sqlite3.Connection, hosts: Collection[str] | None = No
     }
 
 
+def count_cards(conn: sqlite3.Connection) -> dict[str, dict[str, int]]:
+    """Host -> chip (as the catalogue, else as the tool calls it, else "") -> cards it names now."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for host, chip, count in conn.execute(
+        "SELECT h.name, COALESCE(d.chip, d.model, ''), COUNT(*) FROM devices d JOIN hosts h ON h.id = d.host"
+        " WHERE d.kind = 'card' AND d.parent IS NULL AND d.gone_at IS NULL GROUP BY d.host, 2"
+    ):
+        found[host][chip] = count
+    return dict(found)
+
+
 def _some_host_facts(conn: sqlite3.Connection, hosts: Collection[str]) -> dict[str, HostFact]:
     found = {}
     for host in hosts:

@@ -1,0 +1,112 @@
+"""What the scheduler's own work costs at 12,500 nodes with 8 cards: planning, applying, placing, ticking.
+
+    python benchmarks/scheduler.py [--nodes 12500]
+
+CPU milliseconds, median of several runs, on a database file with every card seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fleetctl.config.schema import Config, HostGroup, Rack, Site
+from fleetctl.inventory.inventory import Inventory, build_inventory
+from fleetctl.model.admin import Actor, ActorKind
+from fleetctl.model.lease import Shape
+from fleetctl.operations import allocate, apply, make_request, plan_drain, plan_resume, quote
+from fleetctl.scheduler.live import load_snapshot
+from fleetctl.scheduler.tick import tick
+from fleetctl.store.database import Database
+
+WHO = Actor(ActorKind.PERSON, "bench")
+
+
+def make_fleet(path: Path, nodes: int) -> tuple[Database, Inventory, Config]:
+    """A store in which every host answered with eight cards."""
+    width = len(str(nodes))
+    racks = [
+        Rack(f"r{i}", "s1", nodes=f"gpu[{i * 8 + 1:0{width}}-{min(nodes, i * 8 + 8):0{width}}]")
+        for i in range((nodes + 7) // 8)
+    ]
+    config = Config(
+        sites=(Site("s1", max_drain_pct=100.0),),
+        racks=tuple(racks),
+        hosts=(HostGroup(f"gpu[{1:0{width}}-{nodes}]", "s1", chip="H100 SXM5 80GB", cards=8),),
+    )
+    inventory = build_inventory(config)
+    db = Database.open(path, write=True)
+    with db.write() as conn:
+        conn.executemany(
+            "INSERT INTO hosts (id, name, reach, reach_since, report_at, answer_at, slot) VALUES (?,?,'fresh',0,0,0,0)",
+            list(enumerate(inventory.hosts, 1)),
+        )
+        conn.executemany(
+            "INSERT INTO devices (host, kind, key, number, chip, first_at) VALUES (?,'card',?,?,'H100 SXM5 80GB',0)",
+            [(n, f"GPU-{host}-{i}", str(i)) for n, host in enumerate(inventory.hosts, 1) for i in range(8)],
+        )
+    return db, inventory, config
+
+
+def measure(work: Callable[[], object], runs: int) -> float:
+    """Median CPU milliseconds."""
+    times = []
+    for _ in range(runs):
+        began = time.process_time()
+        work()
+        times.append((time.process_time() - began) * 1000)
+    return statistics.median(times)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, default=12_500)
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        db, inventory, config = make_fleet(Path(folder) / "fleet.db", options.nodes)
+        clock = [1000]
+
+        def read_snapshot() -> None:
+            with db.read() as conn:
+                load_snapshot(conn, inventory, config, clock[0])
+
+        def drain_rack() -> None:
+            clock[0] += 1
+            plan = plan_drain(db, inventory, "@r3", "hw: bench", who=WHO, now=clock[0], config=config)
+            apply(db, plan, WHO, inventory=inventory, config=config, now=clock[0])
+            back = plan_resume(db, inventory, "@r3", who=WHO, now=clock[0], config=config)
+            apply(db, back, WHO, inventory=inventory, config=config, now=clock[0])
+
+        def ask_price() -> None:
+            request = make_request(config, "lab", Shape(nodes=4, cards=8, same="rack"), who=WHO, now=clock[0])
+            quote(db, inventory, request, now=clock[0], config=config)
+
+        def lease() -> None:
+            request = make_request(config, "lab", Shape(cards=2), who=WHO, now=clock[0])
+            allocate(db, inventory, request, WHO, now=clock[0], config=config)
+
+        def idle() -> None:
+            tick(db, inventory, clock[0], config=config)
+
+        with db:
+            idle()
+            print(f"{options.nodes} nodes, {options.nodes * 8} cards; CPU ms, median of {options.runs}")
+            for name, work in (
+                ("tick, nothing to do", idle),
+                ("snapshot for placement", read_snapshot),
+                ("drain a rack: plan, apply, resume", drain_rack),
+                ("place --dry-run, gang of 4", ask_price),
+                ("alloc of 2 cards, booked", lease),
+            ):
+                print(f"  {name:34} {measure(work, options.runs):8.1f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
