@@ -34,7 +34,6 @@ plugin = Plugin(
         ),
     ),
     parsers=PARSERS,
-    title="Moore Threads",
     lease_env={"MUSA_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
     paths=("/usr/local/musa/bin",),
