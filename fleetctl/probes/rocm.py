@@ -223,14 +223,15 @@ def rocm_table_parser(family: Rocm) -> Callable[[Output], ProbeResult]:
             if not stripped or stripped.strip("=") == "" or stripped.startswith("="):
                 continue
             if _FIRST.match(line):
-                head = [(m[0].lower(), m.start()) for m in re.finditer(r"\S+(?: \S+)*", line)]
-                below = ""
+                head, below = _header(line)
                 continue
-            if head and stripped.startswith("("):
+            if head and (stripped.startswith("(") or "(20 chars)" in stripped):
                 below = line
                 continue
             if head and whole(stripped.split()[0]) is not None:
                 _row(sheet, head, below, line, number)
+            elif sheet.cards and line.startswith("    ") and any(n.startswith("[model") for n, _ in head):
+                sheet.cards[-1].fields["model"] = word(stripped)  # the name in a line of its own
             elif stripped.startswith("[") or stripped.lower().startswith("warning"):
                 continue
             elif not _refusal(sheet, stripped):
@@ -243,6 +244,19 @@ def rocm_table_parser(family: Rocm) -> Callable[[Output], ProbeResult]:
     return parse
 
 
+def _header(line: str) -> tuple[list[tuple[str, int]], str]:
+    """(words and where they start, what they stand under): `Temp (DieEdge)` is `temp` with (DieEdge) below it."""
+    head, below = [], ""
+    for match in re.finditer(r"\S+(?: \S+)*", line):
+        name, bracket, kind = match[0].lower().partition(" (")
+        if bracket and name in ("temp", "power"):
+            below = below.ljust(match.start()) + f"({kind}"
+        else:
+            name = match[0].lower()
+        head.append((name, match.start()))
+    return head, below
+
+
 def _row(sheet: Sheet, head: list[tuple[str, int]], below: str, line: str, number: int) -> None:
     cells = _cut(head, line)
     index = next((cells[o] for o in _OPENS if o in cells), "").split()
@@ -251,6 +265,7 @@ def _row(sheet: Sheet, head: list[tuple[str, int]], below: str, line: str, numbe
         return
     card = sheet.card(index=index[0])
     ids = cells.get("ids", "") or cells.get("did", "")
+    ids = ids or next((v.strip("[ ") for k, v in cells.items() if k.startswith("[model")), "")
     if match := re.match(r"(0x[0-9a-fA-F]{4})", ids):
         card.name("model", match[1])
     card.name("pci", cells.get("bus"))

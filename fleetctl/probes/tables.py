@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fleetctl.model.probe import Output
 from fleetctl.model.reading import ProbeResult
 from fleetctl.probes.sheet import Card, Sheet
-from fleetctl.probes.text import is_unknown, whole
+from fleetctl.probes.text import is_unknown, pci_address, whole
 
 _RULE = frozenset("-=+| ")
 _WORDS = re.compile(r"\S+(?: \S+)*")  # two blanks separate columns, one blank is part of a name
@@ -168,6 +168,10 @@ def read_boxes(sheet: Sheet, spec: Boxed, text: str) -> None:
     reader.flush()
 
 
+def _is_id(text: str | None) -> bool:
+    return whole(text) is not None or pci_address(text) is not None
+
+
 class _Boxes:
     def __init__(self, sheet: Sheet, spec: Boxed) -> None:
         self.sheet, self.spec = sheet, spec
@@ -250,7 +254,7 @@ class _Boxes:
 
     def _opens(self, cells: list[str]) -> bool:
         row = assign(self.heads[0][0], cells[0]) if self.heads and self.heads[0] else None
-        return bool(row) and any(whole((row or {}).get(o)) is not None for o in self.spec.opens)
+        return bool(row) and any(_is_id((row or {}).get(o)) for o in self.spec.opens)
 
     def flush(self) -> None:
         rows, self.rows = self.rows, []

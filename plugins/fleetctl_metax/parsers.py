@@ -51,6 +51,7 @@ TABLE = Boxed(
         "temp": put("temp_c", "C"),
         "perf": state("pstate"),
         "pwr:usage/cap": pair("power_w", "power_cap_w", "W"),
+        "power": put("power_w", "W"),
         "memory-usage": pair("mem_used_bytes", "mem_total_bytes", "MiB"),
         "gpu-state": state("state"),
     },

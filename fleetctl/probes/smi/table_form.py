@@ -224,8 +224,8 @@ class _Table:
                 card.values.setdefault("procs", 0)
             return
         if idle := _NO_PROCESS.match(cells):
-            if (card := self.by_index.get(idle[1])) is not None:
-                card.values.setdefault("procs", 0)
+            if (quiet := self.by_index.get(idle[1])) is not None:
+                quiet.values.setdefault("procs", 0)
             return
         match = _PROCESS.match(cells)
         if match is None and self.after_process and not cells.strip()[:1].isdigit():
