@@ -130,3 +130,20 @@ def skip_hooks(conn: sqlite3.Connection, lease: str, kind: str, at: int) -> None
         "UPDATE hook_run SET state = 'skipped', ended_at = ? WHERE lease = ? AND kind = ? AND state = 'pending'",
         (at, lease, kind),
     )
+
+
+def queue_fingerprint(conn: sqlite3.Connection) -> tuple[int, ...]:
+    """Changes whenever something changed that may let a waiting request start; cheap to ask."""
+    found: list[int] = []
+    for question in (
+        "SELECT COUNT(*), COALESCE(SUM(version), 0) FROM request WHERE state = 'queued'",
+        "SELECT COUNT(*), COALESCE(SUM(version), 0) FROM lease WHERE state IN ('active', 'ending')",
+        "SELECT COUNT(*), COALESCE(SUM(version), 0) FROM node_admin",
+        "SELECT COUNT(*), COALESCE(SUM(version), 0) FROM card_admin",
+        "SELECT COUNT(*), COALESCE(SUM(state <> 'in_service'), 0) FROM node_outside",
+        "SELECT COUNT(*), COALESCE(SUM(start_at), 0) FROM reservation WHERE state = 'planned'",
+        "SELECT COUNT(*), COALESCE(SUM(reach = 'fresh'), 0) FROM hosts",
+        "SELECT COUNT(*), COALESCE(SUM(id), 0) FROM findings WHERE state = 'firing' AND severity = 'crit'",
+    ):
+        found += conn.execute(question).fetchone()
+    return tuple(found)
