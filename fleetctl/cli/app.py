@@ -86,7 +86,7 @@ class LazyGroup(TyperGroup):
         command = typer.main.get_command(getattr(_import(path, cmd_name), attribute or "app"))
         command.name = cmd_name
         command.short_help = help_line
-        return command
+        return _alike(command)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if not ctx.resilient_parsing and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
@@ -111,6 +111,16 @@ class LazyGroup(TyperGroup):
             [] if names and not incomplete.startswith("-") else super(TyperGroup, self).shell_complete(ctx, incomplete)
         )
         return [*(CompletionItem(n, help=COMMANDS[n][1]) for n in names), *options]
+
+
+def _alike(command: Any) -> Any:
+    """Help of every command looks alike: plain text, -h, and completion only at the top."""
+    command.rich_markup_mode = None
+    command.context_settings = {"help_option_names": ["-h", "--help"], **(command.context_settings or {})}
+    command.params = [p for p in command.params if p.name not in ("install_completion", "show_completion")]
+    for child in getattr(command, "commands", {}).values():
+        _alike(child)
+    return command
 
 
 def _import(path: str, name: str) -> Any:

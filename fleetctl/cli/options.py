@@ -15,7 +15,7 @@ OutputOption = Annotated[
 NodesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NODES]...",
+        metavar="NODES",
         autocompletion=complete_nodes,
         show_default=False,
         help="node sets: gpu[001-128], @rack12, @train!gpu007; - reads them from stdin; none means all",

@@ -56,9 +56,11 @@ def show(node: NodeArgument, output: OutputOption = Format.TABLE) -> None:
 
 def print_fields(columns: Any, row: Any, now: float, facts: dict[str, str]) -> None:
     """What is known of one row, a name and a value per line; what is unknown is left out."""
-    from fleetctl.cli.output import clean, pad, texts
+    from fleetctl.cli.output import cells, clean, pad, texts
 
     lines = [(_(c.title), texts(c, [row], now)[0]) for c in columns]
-    for title, text in [*lines, *((clean(k), clean(v)) for k, v in sorted(facts.items()))]:
-        if text not in ("-", ""):
-            print(f"{pad(title, 12)} {text}")
+    lines += [(clean(k), clean(v)) for k, v in sorted(facts.items())]
+    known = [(title, text) for title, text in lines if text not in ("-", "")]
+    width = min(max(cells(title) for title, _text in known), 24)
+    for title, text in known:
+        print(f"{pad(title, width)}  {text}")

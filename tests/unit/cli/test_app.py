@@ -31,6 +31,16 @@ def test_help_imports_nothing_heavy() -> None:
     assert all(name in done.stdout for name in COMMANDS)
 
 
+def test_help_of_a_command_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["nodes", "-h"], ["report", "health", "--help"], ["config", "-h"]):
+        assert run(words) == 0
+        text = capsys.readouterr().out
+        assert text.startswith(f"Usage: fleetctl {words[0]}")
+        assert text.isascii()
+        assert "--install-completion" not in text
+        assert max(map(len, text.splitlines())) <= 80
+
+
 def test_version() -> None:
     done = started("-m", "fleetctl", "--version")
     assert (done.returncode, done.stdout) == (0, "fleetctl 0.1.0\n")
