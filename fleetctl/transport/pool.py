@@ -92,6 +92,7 @@ class Connections:
             if left_s > 0 and entry.error is not None:
                 raise _repeated(entry.error, left_s)
             entry.task = asyncio.create_task(self._connect(entry), name=f"connect {host.name}")
+            entry.task.add_done_callback(_heard)  # its caller may have gone away, as when the engine stops
         # The attempt is shared: one caller that gives up must not end it for the others.
         return await asyncio.shield(entry.task)
 
@@ -247,6 +248,12 @@ def freeze_gc() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def _heard(task: asyncio.Task[Session]) -> None:
+    """Its failure is kept in the entry; nobody needs to be told that nobody asked."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _repeated(error: FleetctlError, left_s: float) -> FleetctlError:

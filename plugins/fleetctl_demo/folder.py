@@ -59,6 +59,7 @@ def _config(fleet: Fleet, keys: Keys, interval_s: float) -> Iterator[str]:
         yield "\n[[sites]]"
         for key in ("name", "title", "operator", "region", "tier", "grid_region"):
             yield f"{key} = {_text(getattr(site, key))}"
+        yield "max_connecting = 64"
         yield f"\n[[halls]]\nname = {_text(site.name + '-a')}\nsite = {_text(site.name)}"
     for part in fleet.parts:
         every = list(names(part))

@@ -100,7 +100,10 @@ class SimulatedLoop:
             sections.append(self._section(ask))
         self._seq += 1
         body = b"%.3f 0" % self._shell.host_clock() + b"".join(sections)
-        self._write(frame("R", self._seq, body))
+        try:
+            self._write(frame("R", self._seq, body))
+        except BrokenPipeError:  # the channel is closing; its end is told a moment later
+            self.close()
 
     def _section(self, ask: _Ask) -> bytes:
         state, out, err = answer(self._shell, ask.command)

@@ -159,7 +159,7 @@ class DemoServers:
             kex_algs=["curve25519-sha256"],
             encryption_algs=["aes128-gcm@openssh.com", "aes256-ctr"],
             compression_algs=None,
-            login_timeout=30,
+            login_timeout=120,
             allow_scp=False,
             sftp_factory=None,
         )
