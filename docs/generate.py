@@ -123,7 +123,12 @@ def stale_pages() -> list[str]:
 def used_strings() -> dict[str, str]:
     """msgid -> first place: literals in _(...), titles of columns, help lines of commands, state words."""
     from fleetctl.cli.app import COMMANDS
+    from fleetctl.model.lease import LeaseState, RequestState
+    from fleetctl.model.plan import PlanState, StepState
+    from fleetctl.model.probe import Outcome
     from fleetctl.model.states import Admin, Health, Load, Reach
+    from fleetctl.store.findings import FindingState
+    from fleetctl.views.totals import RUNGS
 
     found: dict[str, str] = {}
     for path in sorted((ROOT / "fleetctl").rglob("*.py")):
@@ -138,8 +143,12 @@ def used_strings() -> dict[str, str]:
                 value = node.args[index].value  # type: ignore[attr-defined]
                 if isinstance(value, str) and value:
                     found.setdefault(value, place)
-    for state in (*Reach, *Health, *Admin, *Load):
-        found.setdefault(state.value.replace("_", " "), "fleetctl/model/states.py")
+    states = (
+        *(*Reach, *Health, *Admin, *Load),
+        *(*FindingState, *LeaseState, *RequestState, *PlanState, *StepState, *Outcome),
+    )
+    for word in (*(state.value for state in states), *RUNGS):
+        found.setdefault(word.replace("_", " "), "a state")
     for _module, line in COMMANDS.values():
         found.setdefault(line, "fleetctl/cli/app.py")
     return found
