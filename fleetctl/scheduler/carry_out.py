@@ -16,6 +16,7 @@ from fleetctl.scheduler.breaker import pass_breaker
 from fleetctl.scheduler.guards import check_guards
 from fleetctl.scheduler.picture import Picture, load_picture
 from fleetctl.scheduler.states import derive, why_not
+from fleetctl.scheduler.troubles import resolve_hook_troubles
 from fleetctl.store.audit import append_audit
 from fleetctl.store.nodes import save_admin, save_card_admin
 from fleetctl.store.plans import (
@@ -69,6 +70,8 @@ def begin_plan(
         moved = wished(record, plan, who, now)
         save_admin(conn, moved)
         append_audit(conn, now, who, plan.verb, row.host, _audit_body(record, moved, plan))
+        if plan.wish is Wish.SERVE:
+            resolve_hook_troubles(conn, now, row.host, str(who))
         busy = picture.busy(row.host)
         waiting = plan.wish in EMPTYING and busy is not False
         if outside is not None:

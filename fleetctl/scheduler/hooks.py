@@ -20,6 +20,7 @@ from fleetctl.model.lease import HOST_SLOT, WHOLE, Lease
 from fleetctl.model.probe import Outcome, Output
 from fleetctl.plugin.loading import load_plugins
 from fleetctl.scheduler.automation import drain_by_rule
+from fleetctl.scheduler.troubles import open_hook_trouble
 from fleetctl.store.audit import append_audit
 from fleetctl.store.capacity import HostFact, list_host_facts
 from fleetctl.store.connections import Connections
@@ -203,4 +204,6 @@ def finish_ending(db: Connections, now: int) -> list[str]:
 def node_in_the_way(db: Connections, inventory: Inventory, config: Config, result: HookResult, now: int) -> str:
     """Take the node of a failed hook out of the way: drained by rule, lease kept. Returns why that was not possible."""
     reason = f"{result.hook.kind} of {result.hook.lease} failed: {result.note}"
+    with db.write() as conn:
+        open_hook_trouble(conn, now, result.hook.host, reason)
     return drain_by_rule(db, inventory, config, result.hook.host, HOOKS, reason, now)

@@ -137,6 +137,16 @@ def list_ending(conn: sqlite3.Connection) -> list[str]:
     return [r[0] for r in rows]
 
 
+def list_lost_cards(conn: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    """(lease, host, card) of everything held on a card that its host named before and names no more."""
+    rows = conn.execute(
+        "SELECT k.lease, k.host, k.card FROM hold k JOIN hosts h ON h.name = k.host"
+        " JOIN devices d ON d.host = h.id AND d.kind = 'card' AND d.key = k.card"
+        " WHERE d.gone_at IS NOT NULL AND k.card <> '' ORDER BY 2, 3, 1"
+    )
+    return [(r[0], r[1], r[2]) for r in rows]
+
+
 def list_holds(conn: sqlite3.Connection) -> list[tuple[str, str, str, int, bool]]:
     """(host, card, lease, milli, exclusive) of everything held now."""
     rows = conn.execute("SELECT host, card, lease, milli, exclusive FROM hold")

@@ -57,9 +57,9 @@ def quote_record(quote: Quote) -> dict[str, Any]:
 def lease_line(lease: Lease) -> str:
     """One lease in one line."""
     until = local(lease.end_at) if lease.end_at is not None else _("open")
-    return (
-        f"{lease.id} {lease.tenant}: {len(lease.holds)} {_('cards')} {_('on')} {fold(lease.hosts)} {_('until')} {until}"
-    )
+    cards = sum(h.milli for h in lease.holds if h.card) / 1000
+    held = f"{cards:g} {_('cards')}" if cards else _("whole nodes")
+    return f"{lease.id} {lease.tenant}: {held} {_('on')} {fold(lease.hosts)} {_('until')} {until}"
 
 
 def lease_record(lease: Lease) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from fleetctl.errors import FleetctlError, UnreachableError
 from fleetctl.model.lease import Hold, Lease, LeaseState
 from fleetctl.model.probe import Outcome, Output
 from fleetctl.model.states import Admin
-from fleetctl.operations import release
+from fleetctl.operations import plan_resume, release
 from fleetctl.scheduler.hooks import (
     STILL_RUNNING,
     HookResult,
@@ -23,6 +23,7 @@ from fleetctl.scheduler.hooks import (
     run_hook,
 )
 from fleetctl.store.capacity import CardFact, HostFact
+from fleetctl.store.findings import list_findings
 from tests.fakes.fleet import ALICE, SchedulerFleet
 
 LEASE = Lease(
@@ -106,6 +107,11 @@ async def test_a_failed_prolog_drains_the_node_and_keeps_the_lease(fleet: Schedu
     assert fleet.state("n01") is Admin.DRAINING
     assert fleet.lease_state(lease) == "active"
     assert open_hooks(fleet.db) == []
+    with fleet.db.read() as conn:
+        assert [f.rule for f in list_findings(conn, host="n01")] == ["lease_hook"]
+    fleet.apply(plan_resume(fleet.db, fleet.inventory, "n01", who=ALICE, now=1100))
+    with fleet.db.read() as conn:
+        assert list_findings(conn, host="n01") == []
 
 
 async def test_a_host_that_does_not_answer_is_tried_again_and_then_given_up(fleet: SchedulerFleet) -> None:

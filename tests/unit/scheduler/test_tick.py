@@ -11,6 +11,7 @@ from fleetctl.model.states import Admin
 from fleetctl.operations import allocate, make_request, plan_drain, quote
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.audit import list_audit
+from fleetctl.store.findings import list_findings
 from fleetctl.store.leases import list_leases
 from fleetctl.store.requests import get_request
 from tests.fakes.fleet import ALICE, BOB, SchedulerFleet
@@ -72,6 +73,14 @@ def test_a_host_back_with_fewer_cards_gives_out_only_what_is_there(fleet: Schedu
     plan = plan_drain(fleet.db, fleet.inventory, "n01", "hw: cards", who=ALICE, now=1000)
     assert plan.nodes[0].warnings == ("4 cards it had before are gone",)
     assert plan.nodes[0].leases
+    fleet.tick(1000)
+    with fleet.db.read() as conn:
+        (finding,) = list_findings(conn, host="n01")
+    assert "holds card n01-7" in finding.text
+    fleet.see({"n01": 8})
+    fleet.tick(1001)
+    with fleet.db.read() as conn:
+        assert list_findings(conn, host="n01") == []
 
 
 def test_a_quota_lowered_below_use_ends_nothing_and_grants_nothing(fleet: SchedulerFleet) -> None:
