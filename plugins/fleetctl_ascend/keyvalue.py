@@ -45,7 +45,7 @@ _ECC_METRICS = {
 def read_blocks(board: Board, text: str, first_line: int = 1, *, npu: str = "", chip: str = "") -> None:
     """Read one answer. npu, chip: from the command line, where the text does not say."""
     count = 0
-    for block in _blocks(board, text, first_line):
+    for block in _blocks(board, text, first_line, npu):
         npu = block.get("npu id", npu)
         if not npu or whole(npu) is None:
             if "card count" in block:
@@ -57,7 +57,7 @@ def read_blocks(board: Board, text: str, first_line: int = 1, *, npu: str = "", 
         _block(board, block, npu, chip, count)
 
 
-def _blocks(board: Board, text: str, first_line: int) -> list[Block]:
+def _blocks(board: Board, text: str, first_line: int, npu: str) -> list[Block]:
     blocks: list[Block] = []
     block: Block = {}
     for number, line in enumerate(text.split("\n"), first_line):
@@ -68,7 +68,7 @@ def _blocks(board: Board, text: str, first_line: int) -> list[Block]:
             continue
         match = _LINE.match(line)
         if match is None:
-            if not refusal(board.sheet, line):
+            if not refusal(board.sheet, line, npu or None):
                 board.sheet.unread("a line that is no `key : value`", line, number)
             continue
         key = re.sub(r"\s+\(", "(", match[1].strip().lower())

@@ -39,7 +39,9 @@ def refusal(sheet: Sheet, text: str) -> bool:
 
 
 FAMILY = Family(vendor="gaudi", word="AIP", refusal=refusal)
-parse_query = csv_parser(FAMILY, (FIELDS,))
+# The list others ask for without a header.
+_COMMON = tuple(f for f in FIELDS if f != "driver_version")
+parse_query = csv_parser(FAMILY, (FIELDS, _COMMON))
 # What the driver says when a card goes wrong; a boot log has none of it.
 _FAULTS = (
     (re.compile(r"heartbeat.*fail|no heartbeat", re.IGNORECASE), "heartbeat", FaultAction.RESET_NOW),
@@ -77,7 +79,7 @@ def kernel_faults(lines: Sequence[str]) -> tuple[Fault, ...]:
 PARSERS = (
     Parser("gaudi.query", "hl-smi -Q ... -f csv", parse_query,
            lambda text: "+---" not in text[:4096] and "habanalabs" not in text[:512] and looks_like_csv(text),
-           for_command=lambda command: csv_parser(FAMILY, (FIELDS,), asked=command)),
+           for_command=lambda command: csv_parser(FAMILY, (FIELDS, _COMMON), asked=command)),
     Parser("gaudi.table", "hl-smi", table_parser(FAMILY), lambda text: "HL-SMI" in text[:4096] and "|" in text[:4096]),
     Parser("gaudi.full", "hl-smi -q", text_parser(FAMILY), lambda text: "\nAIP 0" in text[:8192] or "HL-SMI LOG" in text[:4096]),
     Parser("gaudi.list", "hl-smi -L", list_parser(FAMILY), lambda text: text.startswith("AIP ") and "(UUID:" in text[:4096]),

@@ -55,7 +55,7 @@ def _fits(names: list[str], cells: list[str], *, headed: bool = False) -> bool:
             return False
         if name == "uuid" and not headed and not (_UUIDISH.match(cell) or _UUID.match(cell) or cell.startswith("[")):
             return False
-        if name in ("pci.bus_id", "gpu_bus_id") and pci_address(cell) is None and not cell.startswith("["):
+        if name in ("pci.bus_id", "gpu_bus_id", "bus_id") and pci_address(cell) is None and not cell.startswith("["):
             return False
         if name == "pstate" and not re.fullmatch(r"P\d+|\[.*\]|N/A", cell):
             return False
@@ -96,6 +96,9 @@ def csv_parser(
                 if names is None:
                     _loose(sheet, cells, line, number)
                     continue
+            if len(cells) > len(names) and "process_name" in names:  # a name with commas in it
+                at, more = names.index("process_name"), len(cells) - len(names)
+                cells[at : at + more + 1] = [", ".join(cells[at : at + more + 1])]
             if not _fits(names, cells, headed=headed):
                 sheet.unread(f"{len(cells)} cells that do not fit the {len(names)} fields asked for", line, number)
                 continue
@@ -128,7 +131,7 @@ def _row(sheet: Sheet, family: Family, row: dict[str, str], units: dict[str, str
         return
     if "retired_pages.address" in row:
         card = _card_of(sheet, row)
-        if row["retired_pages.address"].lower().startswith("0x"):
+        if card is not None and row["retired_pages.address"].lower().startswith("0x"):
             card.put_number("pages_retired", None)
             card.values["pages_retired"] = int(card.values.get("pages_retired") or 0) + 1
         return
@@ -178,13 +181,13 @@ def _throttle(card: Card, reasons: dict[str, str], active: str | None) -> None:
         card.state("throttle", words)
 
 
-def _card_of(sheet: Sheet, row: dict[str, str]) -> Card:
-    """The card a process or page row belongs to, made when it is new."""
+def _card_of(sheet: Sheet, row: dict[str, str]) -> Card | None:
+    """The card a process or page row belongs to, made when it is new; None when the row does not say."""
     fields = {f: row[n] for f, ns in QUERY_NAMES.items() for n in ns if n in row and f != "index"}
     for field in ("pci", "uuid", "serial"):
         if (value := fields.get(field)) and (card := sheet.find_card(field, value)):
             return card
-    return sheet.card(**fields)
+    return sheet.card(**fields) if fields else None
 
 
 def looks_like_csv(text: str) -> bool:

@@ -11,7 +11,7 @@ from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.smi.family import Family
 
 _SLICE = re.compile(r"^\s+MIG\s+(\S+?)\s*,?\s+Device\s+(\d+):?\s*\(UUID:\s*([^)]+)\)")
-_LINK = re.compile(r"^\s+Link\s+(\d+):\s*(.*)$")
+_LINK = re.compile(r"^\s+Link\s+(\d+)[:,]\s*(.*)$")
 _SPEED = re.compile(r"^([\d.]+)\s*GB/s$")
 _ERRORS = re.compile(r"^(.*?(?:Error|Replay|Recovery)[^:]*):\s*(\d+)$")
 
