@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fleetctl.config.schema import Config
+from fleetctl.inventory.inventory import Inventory
 from fleetctl.inventory.nodesets import fold
 from fleetctl.model.lease import Request, Reservation
 from fleetctl.scheduler.fairshare import fair_use
+from fleetctl.scheduler.fragments import Fragment, fragments
+from fleetctl.scheduler.live import load_snapshot
+from fleetctl.scheduler.placement import ChipFacts
 from fleetctl.scheduler.queue import in_order
 from fleetctl.store.leases import held_cards, list_leases
 from fleetctl.store.requests import list_queue, list_requests
@@ -117,3 +122,31 @@ def load_quotas(conn: sqlite3.Connection, config: Config, now: float) -> Table[Q
         for name in names
     ]
     return Table("tenant", QUOTA_COLUMNS, rows, lambda r: r.tenant)
+
+
+FRAGMENT_COLUMNS: tuple[Column[Fragment], ...] = (
+    Column("chip", "chip", lambda r: r.chip, width=16, doc="accelerator"),
+    Column("nodes", "nodes", lambda r: r.nodes, width=6, right=True, doc="nodes that take work"),
+    Column("free", "free", lambda r: round(r.free, 3), width=7, right=True, doc="cards nobody holds, parts included"),
+    Column("whole", "whole", lambda r: r.whole, width=6, right=True, doc="of these, cards free in full"),
+    Column(
+        "empty_nodes", "empty nodes", lambda r: r.empty_nodes, width=6, right=True, doc="nodes with nothing on them"
+    ),
+    Column(
+        "stranded",
+        "fragments",
+        lambda r: None if r.stranded is None else round(r.stranded, 3),
+        width=9,
+        right=True,
+        doc="free cards that no waiting request can use; unknown: nothing waits",
+    ),
+    Column("why", "reason", lambda r: r.why or None, width=30, doc="commonest reason there"),
+)
+
+
+def load_fragments(
+    conn: sqlite3.Connection, inventory: Inventory, config: Config, now: float, chips: Mapping[str, ChipFacts]
+) -> Table[Fragment]:
+    """Free cards by chip, and those that no waiting request can use."""
+    snapshot = load_snapshot(conn, inventory, config, int(now), chips)
+    return Table("chip", FRAGMENT_COLUMNS, fragments(snapshot, list_queue(conn)), lambda r: r.chip)

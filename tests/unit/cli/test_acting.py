@@ -164,6 +164,12 @@ def test_what_has_to_wait_says_so_and_now_refuses(cli: Cli) -> None:
     assert cli("alloc --tenant big --nodes 16 --cards 8 --chip h100 --for 1h")[0] == 0
     code, out, _ = cli("alloc --tenant lab --cards 8 --chip h100 --for 1h -o json")
     assert (code, json.loads(out)["state"]) == (0, "queued")
+    table = json.loads(cli("queue --fragments -o json")[1])
+    assert [(r["chip"], r["free"], r["stranded"]) for r in table] == [
+        ("Ascend 910B", 32.0, 32.0),
+        ("H100 SXM5 80GB", 0, 0),
+    ]
+    assert table[0]["why"] == "has Ascend 910B, not h100"
     assert "can start at 20" in json.loads(cli("queue -o json")[1])[0]["note"]
     code, _, err = cli("alloc --tenant lab --cards 8 --chip h100 --now")
     assert code == 5
