@@ -135,7 +135,7 @@ def number(raw: object, absent: Collection[float] = NOTHING_NUMBERS) -> float | 
 
     Booleans are not numbers. NaN and infinity are nothing.
     """
-    if raw is None or isinstance(raw, bool):
+    if raw is None or raw is True or raw is False:
         return None
     if isinstance(raw, bytes):
         raw = raw.decode("latin-1")
@@ -166,6 +166,8 @@ def plausible(quantity: str, value: float, unit: str) -> bool:
     limits = QUANTITIES.get(quantity)
     if limits is None:
         return True
+    if unit == limits[0]:
+        return limits[1] <= value <= limits[2]
     amount, canonical_unit = canonical(value, unit)
     return canonical_unit != limits[0] or limits[1] <= amount <= limits[2]
 

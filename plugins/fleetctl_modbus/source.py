@@ -74,6 +74,9 @@ class ModbusSource:
             try:
                 answer = await ask(first, count=count, device_id=self.unit)
             except ModbusException as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():  # the library turns being cancelled into its own error
+                    raise asyncio.CancelledError from None
                 client.close()
                 self._client = None
                 said = str(error)

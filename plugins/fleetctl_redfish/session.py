@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NoReturn
 
 import aiohttp
@@ -16,6 +17,12 @@ from fleetctl.facility.endpoint import Endpoint
 MAX_BODY_BYTES = 8 * 1024 * 1024  # the largest real body seen is 0.5 MB (an expanded DGX collection)
 MAX_SOCKETS = 2  # several BMCs drop a third one
 _RETRY_STATUS = (503, 429)
+
+
+@cache
+def _context(ca: str | None) -> ssl.SSLContext:
+    """One for all BMCs of a CA: each holds every certificate it trusts, half a megabyte."""
+    return ssl.create_default_context(cafile=ca)
 
 
 class MissingError(FleetctlError):
@@ -49,8 +56,10 @@ class RedfishSession:
                 raise AuthError("the certificate pin is not a SHA-256 in hex", hint="64 hex digits") from None
         if self.endpoint.insecure:
             return False
+        if self.base.startswith("http://"):
+            return False
         try:
-            return ssl.create_default_context(cafile=str(self.endpoint.tls_ca) if self.endpoint.tls_ca else None)
+            return _context(str(self.endpoint.tls_ca) if self.endpoint.tls_ca else None)
         except (OSError, ssl.SSLError) as error:
             raise AuthError(
                 f"cannot use {self.endpoint.tls_ca}: {error}", hint="a PEM file of CA certificates"

@@ -164,11 +164,13 @@ class Found:
         self, quantity: str, where: str, raw: Any, unit: str, source: str, at: float, *, gone: bool = False
     ) -> None:
         """One number, or one unknown where the BMC has none."""
-        if quantity == "temperature" and _MARGIN.search(where):
+        if quantity == "temperature" and _MARGIN.search(where) is not None:
             quantity = "temperature_margin"  # degrees below the limit: negative on Intel boards
         absent = NOTHING_NUMBERS if quantity.startswith("temperature") else _ABSENT
         value = None if gone else number(raw, absent)
-        shown = raw if isinstance(raw, str) else json.dumps(raw, default=str)
+        shown = (
+            raw if isinstance(raw, str) else repr(raw) if type(raw) in (int, float) else json.dumps(raw, default=str)
+        )
         if value is None:
             self.unknown.append(Unknown(quantity, where, source, shown[:_MAX_RAW]))
         elif not plausible(quantity, value, unit):
@@ -180,6 +182,8 @@ class Found:
 
 def text_of(value: Any, limit: int = 120) -> str:
     """A short printable text from whatever stands there."""
+    if type(value) is str and len(value) <= limit and value.isprintable():
+        return value.strip()
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return ""
     return "".join(c for c in str(value) if c.isprintable())[:limit].strip()
