@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -118,11 +119,9 @@ class Console(App[None]):
             self._feed.stop()
 
     def on_store_changed(self, event: StoreChanged) -> None:
-        first = self.version == 0
         self.version, self._broken = event.version, ""
         self._ask_pulse()
-        if not first:  # the screens have just loaded what the first look found
-            self.screen.post_message(StoreChanged(event.version))
+        self.screen.post_message(StoreChanged(event.version))
 
     def on_feed_broken(self, event: FeedBroken) -> None:
         self._broken = event.text
@@ -309,6 +308,8 @@ def open_console(config: Config, inventory: Inventory, *, config_path: Path | No
     from fleetctl.tui.store_source import StoreSource
 
     source = StoreSource(config, inventory)
+    # A thread that reads a fleet holds the interpreter for this long before a key gets its turn.
+    sys.setswitchinterval(0.001)
     try:
         Console(source).run()
     finally:

@@ -106,7 +106,8 @@ class Source(Protocol):
 
     def nodes(self) -> Table[NodeRow]: ...
 
-    def overview(self) -> FleetView: ...
+    def overview(self, *, figures: bool = True) -> FleetView:
+        """figures=False leaves utilisation, heat and power unknown, for a first look at once."""
 
     def node(self, name: str, hours: float) -> NodeView: ...
 

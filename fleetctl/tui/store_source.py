@@ -97,9 +97,9 @@ class StoreSource:
         with self._database().read() as conn:
             return nodes.table(nodes.load(conn, self.inventory, self.now(), config=self.config))
 
-    def overview(self) -> FleetView:
+    def overview(self, *, figures: bool = True) -> FleetView:
         with self._database().read() as conn:
-            rows = nodes.load(conn, self.inventory, self.now(), config=self.config)
+            rows = nodes.load(conn, self.inventory, self.now(), config=self.config, figures=figures)
             open_findings = findings.load(conn, self.inventory)
             waiting = leases.load_requests(conn, self.now())
             held = len({lease for _host, _card, lease, _milli, _whole in list_holds(conn)})

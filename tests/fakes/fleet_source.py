@@ -180,7 +180,7 @@ class FleetSource:
     def nodes(self) -> Table[NodeRow]:
         return nodes.table(list(self.rows))
 
-    def overview(self) -> FleetView:
+    def overview(self, *, figures: bool = True) -> FleetView:
         return FleetView(self.nodes(), self._findings(None), waiting=3, leased=97)
 
     def _row(self, name: str) -> NodeRow:

@@ -64,6 +64,7 @@ class ActScreen(ModalScreen[None]):
         self.plan_id = ""
         self._reason = first_reason(row)
         self._asked = 0
+        self._looking = False
 
     @property
     def source(self) -> Source:
@@ -194,15 +195,18 @@ class ActScreen(ModalScreen[None]):
     # Progress
 
     def on_store_changed(self, event: StoreChanged) -> None:
-        if self.step == "progress":
-            self.run_worker(self._progress(), group="progress", exclusive=True)
+        if self.step == "progress" and not self._looking:
+            self.run_worker(self._progress(), group="progress")
 
     async def _progress(self) -> None:
+        self._looking = True
         try:
             table = await asyncio.to_thread(self.source.nodes)
         except FleetctlError as error:
             self._foot([(f" {error}", "crit")], _("Esc back"))
             return
+        finally:
+            self._looking = False
         wanted = set(self.nodes)
         rows = [r for r in table.rows if r.name in wanted]
         glyphs = self.query_one(TextPane).glyphs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -11,6 +12,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.worker import WorkerCancelled
 
 from fleetctl.errors import FleetctlError
@@ -26,6 +28,10 @@ from fleetctl.views.column import Column
 
 if TYPE_CHECKING:
     from fleetctl.tui.app import Console
+
+
+LEAST_S = 0.5  # between two loads that nobody asked for
+PAUSES = 5.0  # loads take at most a sixth of the time: reading shares one interpreter with the keys
 
 
 class DataScreen(Screen[None]):
@@ -48,6 +54,8 @@ class DataScreen(Screen[None]):
         self._wanted = False
         self._loading = False
         self._seen = -1
+        self._next_at = 0.0  # monotonic; before that the store's changes wait
+        self._later: Timer | None = None
         self._sorting: dict[str, Column[Any]] = {}
         self._said: tuple[Run, ...] | None = None
 
@@ -109,10 +117,21 @@ class DataScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self.tick()
-        if self._seen != self.home.version:
+        if not self._loading and self._seen != self.home.version:
             self.reload()
 
     def on_store_changed(self, event: StoreChanged) -> None:
+        """Others write all the time; a fleet that takes half a second to read is read once in three seconds then."""
+        if event.version == self._seen:
+            return
+        wait = self._next_at - time.monotonic()
+        if wait <= 0:
+            self.reload()
+        elif self._later is None:
+            self._later = self.set_timer(wait, self._reload_now)
+
+    def _reload_now(self) -> None:
+        self._later = None
         self.reload()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -160,13 +179,15 @@ class DataScreen(Screen[None]):
         try:
             while self._wanted:
                 self._wanted = False
-                version = self.home.version
+                began = time.monotonic()
                 try:
-                    data = await asyncio.to_thread(self.load)
+                    version, data = await asyncio.to_thread(self._load)
                 except FleetctlError as error:
                     self.say_error(error)
                     continue
-                if self.alive:
+                ended = time.monotonic()
+                self._next_at = ended + max(LEAST_S, PAUSES * (ended - began))
+                if self.is_attached:
                     self._seen = version
                     self.show(data)
                     self.tell()
@@ -174,6 +195,11 @@ class DataScreen(Screen[None]):
             return
         finally:
             self._loading = False
+
+    def _load(self) -> tuple[int, Any]:
+        """What is there, and which version of the store it is at least."""
+        version = self.source.version()
+        return version, self.load()
 
     # Keys
 

@@ -87,10 +87,17 @@ class OverviewScreen(DataScreen):
                     empty="nothing is wrong that fleetctl knows of",
                 )
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole = False  # the first look is at states only: figures cost as much again
+
     def load(self) -> Glance:
-        return glance(self.source.overview(), self.source.now())
+        return glance(self.source.overview(figures=self._whole), self.source.now())
 
     def show(self, data: Glance) -> None:
+        if not self._whole:
+            self._whole = True
+            self.reload()
         self.query_one("#glance", RunBlock).show(self._glance(data))
         self.query_one("#places", FleetTable).show(data.places, now=data.at)
         worst = self.query_one("#worst", FleetTable)
@@ -122,12 +129,13 @@ class OverviewScreen(DataScreen):
         if fleet.power_w is not None and fleet.power_of < fleet.nodes:
             power = ">=" + power
         util = "-" if fleet.util_pct is None else f"{fleet.util_pct:.0f}%"
+        roomy = self.size.width >= 110
         filled, rest = meter(fleet.util_pct, 10, glyphs)
         figures: list[Run] = [
             (f"  {show_count(fleet.nodes)}", "strong"), (f" {_('nodes')}   ", "muted"),
             (cards, "strong"), (f" {_('cards')}   ", "muted"),
-            (power, "strong"), (f" {_('power')}   ", "muted"),
-            (filled, "accent"), (f"{rest} ", "track"), (util, "strong"), (f" {_('utilisation')}   ", "muted"),
+            (power, "strong"), (f" {_('power')}   " if roomy else "   ", "muted"),
+            (filled, "accent"), (f"{rest} ", "track"), (util, "strong"), (f" {_('utilisation')}   " if roomy else "   ", "muted"),
         ]  # fmt: skip
         view = data.view
         if view.waiting is not None:
