@@ -5,8 +5,9 @@ from __future__ import annotations
 from textual.message import Message
 
 
-class StoreChanged(Message):
-    """Somebody committed to the store. Messages that wait replace each other: one reload answers many changes."""
+class StoreChanged(Message, bubble=False):
+    """Somebody committed to the store. It does not bubble: the app hands it to the screen, which would hand it back.
+    Messages that wait replace each other: one reload answers many changes."""
 
     def __init__(self, version: int) -> None:
         super().__init__()
@@ -16,7 +17,7 @@ class StoreChanged(Message):
         return isinstance(message, StoreChanged)
 
 
-class FeedBroken(Message):
+class FeedBroken(Message, bubble=False):
     """The store cannot be asked any more, and why; shown until it answers again."""
 
     def __init__(self, text: str) -> None:
