@@ -89,13 +89,15 @@ def _looks(text: str) -> bool:
     return is_table(head) or is_key_value(head) or is_link(head) or "NpuID" in head or "Chip Logic ID" in head
 
 
+parse_exporter = exporter_parser(NPU_EXPORTER)
+
 PARSERS = (
     Parser("ascend.smi", "npu-smi info", parse_any, _looks, for_command=parse_for_command),
     Parser("ascend.hccn", "hccn_tool", parse_any, is_link, for_command=parse_for_command),
     Parser(
         "ascend.exporter",
         "curl :8082/metrics",
-        exporter_parser(NPU_EXPORTER),
+        parse_exporter,
         lambda text: looks_like_exporter(
             text, "npu_chip_", "machine_npu_nums", "# HELP machine_npu_nums", "# HELP npu_chip"
         ),

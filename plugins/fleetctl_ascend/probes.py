@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fleetctl.model.probe import Probe
-from fleetctl_ascend.parsers import parse_any
+from fleetctl.probes.fetch import fetch, serves
+from fleetctl_ascend.parsers import parse_any, parse_exporter
 
 _PATH = "PATH=$PATH:/usr/local/bin:/usr/local/sbin:/usr/local/Ascend/driver/tools"
 _LD = "LD_LIBRARY_PATH=$LD_LIBRARY_PATH:/usr/local/Ascend/driver/lib64:/usr/local/Ascend/driver/lib64/common:" \
@@ -21,6 +22,8 @@ SLOW = _EACH + (
 LINKS = _EACH + (
     "for w in link stat net_health; do echo hccn_tool -i $i -$w -g; timeout 5 hccn_tool -i $i -$w -g 2>&1; echo; done; done"
 )
+
+EXPORTER_URL = "http://localhost:8082/metrics"
 
 PROBES = (
     Probe(
@@ -50,5 +53,13 @@ PROBES = (
         every_s=300.0,
         background=True,
         doc="the cards' network ports: up or down, errors, health",
+    ),
+    Probe(
+        name="ascend.exporter",
+        command=fetch(EXPORTER_URL),
+        parse=parse_exporter,
+        detect=serves(EXPORTER_URL, "npu_chip_info", unless="npu-smi"),
+        timeout_s=6.0,
+        doc="npu-exporter, where it runs and no tool is on the host itself",
     ),
 )

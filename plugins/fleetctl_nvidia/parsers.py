@@ -74,6 +74,7 @@ def parse_nvml(output: Output) -> ProbeResult:
 
 parse_xml = xml_parser(FAMILY, ("nvidia_smi_log",))
 parse_list = list_parser(FAMILY)
+parse_dcgm = exporter_parser(DCGM)
 
 
 PARSERS = (
@@ -98,7 +99,7 @@ PARSERS = (
            lambda text: "NVIDIA-SMI version" in text[:512]),
     Parser("nvidia.help", "nvidia-smi --help-query-gpu", tables.parse_help,
            lambda text: "List of valid properties to query" in text[:512]),
-    Parser("nvidia.dcgm", "curl localhost:9400/metrics", exporter_parser(DCGM),
+    Parser("nvidia.dcgm", "curl localhost:9400/metrics", parse_dcgm,
            lambda text: looks_like_exporter(text, "DCGM_FI_", "# HELP DCGM_FI_")),
     Parser("nvidia.gpu-exporter", "curl localhost:9835/metrics", exporter_parser(GPU_EXPORTER),
            lambda text: looks_like_exporter(text, "nvidia_smi_", "# HELP nvidia_smi_")),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fleetctl.model.probe import Probe
-from fleetctl_nvidia.parsers import FIELDS, LEAST, NVML_COLUMNS, parse_nvml, parse_query, parse_xml
+from fleetctl.probes.fetch import fetch, serves
+from fleetctl_nvidia.parsers import FIELDS, LEAST, NVML_COLUMNS, parse_dcgm, parse_nvml, parse_query, parse_xml
 
 # The tool, the loaded driver, or a card that nobody has installed anything for: each says something worth asking.
 DETECT = (
@@ -28,6 +29,8 @@ QUERY = (
     "e=$?;; esac; "
     "printf '%s\\n' \"$o\"; exit $e"
 )
+DCGM_URL = "http://localhost:9400/metrics"
+
 PROBES = (
     Probe(
         name="nvidia.nvml",
@@ -57,5 +60,13 @@ PROBES = (
         every_s=300.0,
         background=True,
         doc="everything slow: slices, processes, life-time memory errors, resets the driver asks for",
+    ),
+    Probe(
+        name="nvidia.dcgm",
+        command=fetch(DCGM_URL),
+        parse=parse_dcgm,
+        detect=serves(DCGM_URL, "DCGM_FI_", unless="nvidia-smi"),
+        timeout_s=6.0,
+        doc="dcgm-exporter, where it runs and no tool is on the host itself",
     ),
 )
