@@ -18,7 +18,7 @@ from fleetctl.scheduler.leasing import end, grant, why_over_quota
 from fleetctl.scheduler.live import load_snapshot
 from fleetctl.scheduler.placement import ChipFacts
 from fleetctl.scheduler.queue import Decisions, decide, in_order
-from fleetctl.scheduler.troubles import watch_leases
+from fleetctl.scheduler.troubles import watch
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
 from fleetctl.store.leases import due_leases, list_leases
@@ -86,7 +86,7 @@ def tick(
         _close_reservations(db, at)
     finish_ending(db, at)
     result.drain = drain_step(db, inventory, config, at, trust_clock=trusted)
-    watch_leases(db, at)
+    watch(db, at)
     if trusted and _queue_may_move(db, at):
         serve_queue(db, inventory, config, at, chips, result)
     return result

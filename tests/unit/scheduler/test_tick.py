@@ -8,7 +8,7 @@ from fleetctl.config.schema import Scheduling, Tenant
 from fleetctl.errors import ConflictError
 from fleetctl.model.lease import RequestState, Shape
 from fleetctl.model.states import Admin
-from fleetctl.operations import allocate, make_request, plan_drain, quote
+from fleetctl.operations import allocate, make_request, plan_drain, plan_resume, quote
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.audit import list_audit
 from fleetctl.store.findings import list_findings
@@ -134,3 +134,19 @@ def test_every_end_is_in_the_record_once(fleet: SchedulerFleet) -> None:
         fleet.tick(now)
     with fleet.db.read() as conn:
         assert [e.verb for e in list_audit(conn, subject=lease)] == ["grant", "end_lease"]
+
+
+def test_a_node_that_is_overdue_is_a_finding_until_it_is_back(fleet: SchedulerFleet) -> None:
+    plan = plan_drain(fleet.db, fleet.inventory, "n01", "hw: fan", who=ALICE, now=1000, expected_return_at=2000)
+    fleet.apply(plan)
+    fleet.tick(1999)
+    with fleet.db.read() as conn:
+        assert list_findings(conn, host="n01") == []
+    fleet.tick(2000)
+    with fleet.db.read() as conn:
+        (finding,) = list_findings(conn, host="n01")
+    assert finding.text == "expected back since 1970-01-01 00:33 UTC: hw: fan"
+    fleet.apply(plan_resume(fleet.db, fleet.inventory, "n01", who=ALICE, now=2001))
+    fleet.tick(2002)
+    with fleet.db.read() as conn:
+        assert list_findings(conn, host="n01") == []
