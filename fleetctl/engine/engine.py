@@ -36,6 +36,7 @@ from fleetctl.model.report import HostReport
 from fleetctl.plugin import Plugin, load_plugins
 from fleetctl.scheduler.chips import chip_facts
 from fleetctl.scheduler.tick import tick
+from fleetctl.store.audit import wishes_mark
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
 from fleetctl.store.housekeeping import Housekeeper
@@ -46,7 +47,8 @@ from fleetctl.transport.build import build_transports
 log = logging.getLogger("fleetctl.engine")
 
 TICK_S = 1.0  # how soon a wish saved by another process is looked at
-IDLE_TICK_S = 15.0  # how often deadlines and windows are looked at when nobody wrote
+IDLE_TICK_S = 5.0  # how often drains, deadlines and windows are looked at when nobody wished anything
+BATCH_HOSTS = 500  # reports per transaction: a wish of another process waits for one of them at most
 HOUSEKEEPING_S = 30.0
 HOUSEKEEPING_STEP_S = 0.2  # between small steps, so that rounds get in between
 _RETRY_S = 10.0  # after the store refused a write (disk full, another writer)
@@ -146,16 +148,18 @@ class Engine:
 
     async def _keep(self, slot: int, reports: list[HostReport]) -> None:
         """Save and judge one batch. A store that refuses does not stop the polling: it is said once and tried again."""
-        await self._guarded(self._save, slot, reports)
+        for start in range(0, len(reports), BATCH_HOSTS):
+            await self._guarded(self._save, slot, reports[start : start + BATCH_HOSTS])
 
     async def _act(self) -> None:
-        seen, acted_at = -1, 0.0
+        seen, acted_at = None, 0.0
         while True:
-            version = await self._write(self._db.data_version)
+            mark = await self._guarded(self._wishes)
             now = self._clock.monotonic()
-            if version != seen or now - acted_at >= IDLE_TICK_S:
-                seen, acted_at = version, now
+            if mark != seen or now - acted_at >= IDLE_TICK_S:
+                acted_at = now
                 await self._guarded(self._tick)
+                seen = await self._guarded(self._wishes)
             await self._clock.sleep(TICK_S)
 
     async def _keep_house(self) -> None:
@@ -191,6 +195,10 @@ class Engine:
     def _note_round(self, stats: RoundStats) -> None:
         with self._db.write() as conn:
             save_engine_beat(conn, self._clock.now(), slot=stats.slot, note=asdict(stats))
+
+    def _wishes(self) -> tuple[int, int]:
+        with self._db.read() as conn:
+            return wishes_mark(conn)
 
     def _tick(self) -> None:
         result = tick(self._db, self.inventory, self._clock.now(), config=self.config, chips=chip_facts())

@@ -83,6 +83,12 @@ def append_audit(
     return seq
 
 
+def wishes_mark(conn: sqlite3.Connection) -> tuple[int, int]:
+    """Changes when somebody wished something: the last entry of the record and the requests made. Cheap to ask often."""
+    last, requests = conn.execute("SELECT (SELECT max(seq) FROM audit), (SELECT max(rowid) FROM request)").fetchone()
+    return last or 0, requests or 0
+
+
 def list_audit(
     conn: sqlite3.Connection, *, subject: str = "", verb: str = "", since: int | None = None, limit: int | None = None
 ) -> list[AuditEntry]:
