@@ -1,0 +1,40 @@
+"""What a replay decided, one entry per task and node, as others can check it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from fleetctl.scheduler.packing.node import NodeSpec
+from fleetctl.scheduler.packing.packer import Share
+
+
+@dataclass(slots=True)
+class Decision:
+    """A task's place from `time_s` to `end_s` (None: it does not end within the replay); a gang has several shares."""
+
+    job: str
+    time_s: float
+    shares: tuple[Share, ...]
+    end_s: float | None = None
+
+
+def placement_lines(decisions: Iterable[Decision], nodes: Sequence[NodeSpec]) -> Iterator[str]:
+    """JSON lines `{"job","time","node","devices":[[index,milli],...],"end"}`, one per node a task uses."""
+    for made in decisions:
+        for share in made.shares:
+            yield json.dumps(
+                {
+                    "job": made.job,
+                    "time": _short(made.time_s),
+                    "node": nodes[share.node].name,
+                    "devices": [list(d) for d in share.devices],
+                    "end": None if made.end_s is None else _short(made.end_s),
+                },
+                separators=(",", ":"),
+            )
+
+
+def _short(seconds: float) -> float | int:
+    return int(seconds) if seconds == int(seconds) else round(seconds, 3)
