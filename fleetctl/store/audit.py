@@ -85,7 +85,7 @@ def append_audit(
 
 def wishes_mark(conn: sqlite3.Connection) -> tuple[int, int]:
     """Changes when somebody wished something: the last entry of the record and the requests made. Cheap to ask often."""
-    last, requests = conn.execute("SELECT (SELECT max(seq) FROM audit), (SELECT max(rowid) FROM request)").fetchone()
+    last, requests = conn.execute("SELECT (SELECT max(seq) FROM audit), (SELECT count(*) FROM request)").fetchone()
     return last or 0, requests or 0
 
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fleetctl.store.audit import iter_audit, verify_entries
+from fleetctl.model.admin import Actor, ActorKind
+from fleetctl.store.audit import append_audit, iter_audit, verify_entries, wishes_mark
 from fleetctl.store.database import Database
 from fleetctl.store.leases import list_leases
 from tests.fakes.fleet import SchedulerFleet
@@ -126,3 +127,17 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost(tmp_path: Path) -> No
         fleet.tick(200_002)
         with fleet.db.read() as conn:
             assert [x for x in list_leases(conn) if x.end_at is not None and x.end_at < 100_000] == []
+
+
+def test_a_wish_changes_the_mark_and_a_reading_does_not(tmp_path: Path) -> None:
+    with Database.open(tmp_path / "fleet.db", write=True) as db:
+        with db.read() as conn:
+            before = wishes_mark(conn)
+        with db.write() as conn:
+            conn.execute("UPDATE engine SET beat_at = 1")
+        with db.read() as conn:
+            assert wishes_mark(conn) == before
+        with db.write() as conn:
+            append_audit(conn, 1, Actor(ActorKind.PERSON, "lin"), "cordon", "gpu001", {})
+        with db.read() as conn:
+            assert wishes_mark(conn) != before
