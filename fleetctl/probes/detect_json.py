@@ -21,10 +21,10 @@ _VALUES = {
 
 
 def detect_parser(vendor: str) -> Parser:
-    """The parser of this form for one vendor; cards of other vendors are left out."""
+    """The parser of this form for one vendor, cards of others left out; for every vendor with ""."""
     parse = _parse_for(vendor)
     return Parser(
-        name=f"{vendor}.detect",
+        name=f"{vendor or 'gpustack-runtime'}.detect",
         command="gpustack-runtime detect --format json",
         parse=parse,
         looks=lambda text: '"manufacturer"' in text[:4096] and '"compute_capability"' in text[:8192],
@@ -42,7 +42,7 @@ def _parse_for(vendor: str) -> Callable[[Output], ProbeResult]:
         for entry in entries:
             if not isinstance(entry, dict):
                 sheet.unread("an entry that is no card", str(entry)[:200])
-            elif entry.get("manufacturer") == vendor:
+            elif vendor in ("", entry.get("manufacturer")):
                 _card(sheet, entry)
         return sheet.result()
 
@@ -64,4 +64,5 @@ def _card(sheet: Sheet, entry: dict[str, object]) -> None:
     )
     for key, (metric, unit) in _VALUES.items():
         card.put(metric, said(entry.get(key)), unit)
+    card.fields["vendor"] = said(entry.get("manufacturer"))
     card.state("health", said(entry.get("memory_status")))
