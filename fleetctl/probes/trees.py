@@ -135,3 +135,20 @@ def read_json(text: str) -> tuple[Any, str]:
         if value or tried > 1:
             return value, ""
     return None, problem
+
+
+def read_entries(text: str, key: str = "") -> list[Any]:
+    """The whole entries of the list under a key (the first list of a text without one) of JSON that is cut or broken
+    behind them. For texts that `read_json` refuses; [] when there is no such list.
+    """
+    match = re.search(rf'"{re.escape(key)}"\s*:\s*\[' if key else r"\[", text)
+    entries: list[Any] = []
+    at = match.end() if match else len(text)
+    decoder = json.JSONDecoder()
+    while len(entries) < 4096 and (here := re.compile(r"[\s,]*(?=[{\"\d\[])").match(text, at)):
+        try:
+            entry, at = decoder.raw_decode(text, here.end())
+        except (ValueError, RecursionError):
+            break
+        entries.append(entry)
+    return entries

@@ -25,5 +25,6 @@ plugin = Plugin(
     parsers=PARSERS,
     lease_env={"TOPS_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
+    faults=_HERE / "faults.csv",
     paths=("/opt/tops/bin", "/usr/local/efsmi/bin", "/usr/lib/efsmi"),
 )

@@ -1,4 +1,4 @@
-"""efsmi: `-q` blocks in three generations of names, the list, and the table in two layouts. There is no JSON."""
+"""efsmi: `-q` blocks in three generations of names, the list, dmon, the topology, the table in two layouts. No JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from fleetctl.model.probe import Output
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
 from fleetctl.plugin import Parser
 from fleetctl.probes.detect_json import detect_parser
-from fleetctl.probes.sheet import Sheet
+from fleetctl.probes.refusals import is_ellipsis, missing_tool
+from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.tables import Boxed, Columns, boxed_parser, name, pair, put, read_columns, state
 from fleetctl.probes.text import whole
 from fleetctl.probes.trees import lines_of_tree
@@ -25,13 +26,21 @@ _KEYS = (
     (r"^gcu usage$", "util_pct", "%"),
     (r"^cur power$", "power_w", "W"),
     (r"^power capa$", "power_cap_w", "W"),
-    (r"^(?:gcu|cur) (?:clock|freq)(?:uency)?$", "clock_mhz", "MHz"),
-    (r"^mem (?:clock|freq)(?:uency)?$", "mem_clock_mhz", "MHz"),
+    (r"^(?:gcu|cur|core|sip) (?:clk|clock|freq)(?:uency)?$", "clock_mhz", "MHz"),
+    (r"^mem(?:ory)? (?:clk|clock|freq)(?:uency)?$", "mem_clock_mhz", "MHz"),
+    (r"^(?:total )?dbe$", "ecc_uncorrected_life_total", ""),
+    (r"^(?:total )?sbe$", "ecc_corrected_life_total", ""),
 )
 _COMPILED = tuple((re.compile(p), m, u) for p, m, u in _KEYS)
 _NAMES = {"dev name": "model", "dev uuid": "uuid", "dev sn": "serial", "ver": "driver", "fw ver": "firmware"}
 _LINKS = {"cur link speed": "pcie_gen", "max link speed": "pcie_gen_max", "cur link width": "pcie_width",
           "max link width": "pcie_width_max"}  # fmt: skip
+_STATES = {"health": "health", "dpm level": "dpm_level", "lpm level": "dpm_level", "mem ecc": "mem_ecc"}
+_SECTION_STATES = {
+    ("ecc mode", "current"): "ecc_mode",
+    ("power cable", "status"): "power_cable",
+    ("rma info", "flags"): "rma",
+}
 _QUIET = frozenset({"user triggered reset"})
 _DEV = re.compile(r"^DEV ID\s+(\d{1,4})\s*$", re.MULTILINE)
 
@@ -41,8 +50,8 @@ def refusal(sheet: Sheet, text: str) -> bool:
     low = text[:2000].lower()
     if "no device" in low or "no gcu" in low or "not found any" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
-    elif "command not found" in low or "no such file or directory" in low:
-        sheet.find(FindingKind.MISSING_TOOL, "no such tool on the host", text[:2000])
+    elif missing_tool(sheet, text):
+        return True
     elif ("init" in low and "fail" in low) or ("driver" in low and "not" in low):
         sheet.find(FindingKind.TOOL_FAILED, "the library cannot start", text[:2000])
         sheet.fault("driver", "efml_failed", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
@@ -72,6 +81,7 @@ def parse_query(output: Output) -> ProbeResult:
 def _block(sheet: Sheet, index: str, block: str) -> None:
     card = sheet.card(index=index)
     pci: dict[str, str] = {}
+    wrong: list[tuple[str, str, int]] = []
     section = ""
     for _, indent, key, value in lines_of_tree(block):
         low = key.strip().lower()
@@ -79,6 +89,8 @@ def _block(sheet: Sheet, index: str, block: str) -> None:
             section = low if indent <= 8 else section
             continue
         value = value.strip()
+        if section.startswith("bar"):  # windows onto the memory, with a `Total Size` of their own
+            continue
         metric, unit = _meaning(low[:80])
         if metric:
             card.put(metric, value, unit)
@@ -88,17 +100,19 @@ def _block(sheet: Sheet, index: str, block: str) -> None:
             card.name(_NAMES[low], value)
         elif low in ("domain", "bus", "dev", "func"):
             pci.setdefault(low, value)
-        elif low in ("health", "dpm level", "mem ecc"):
-            card.state(low.replace(" ", "_"), {"true": "OK", "false": "Alarm"}.get(value.lower(), value))
-        elif section == "ecc mode" and low == "current":
-            card.state("ecc_mode", value)
+        elif low in _STATES:
+            card.state(_STATES[low], {"true": "OK", "false": "Alarm"}.get(value.lower(), value))
+        elif (state_ := _SECTION_STATES.get((section, low))) is not None:
+            card.state(state_, value)
+            if state_ == "rma" and value.lower() == "true":
+                wrong.append(("rma", "the card asks to be replaced", 1))
         elif section == "error details" and (whole(value) or 0) > 0 and low not in _QUIET:
-            code = low.removesuffix(" error").replace(" ", "_")
-            sheet.fault(
-                "error", code, f"{key}: {value}", device=card.fields.get("pci") or index, count=whole(value) or 1
-            )
+            wrong.append((low.removesuffix(" error").replace(" ", "_"), f"{key}: {value}", whole(value) or 1))
     if {"bus", "dev", "func"} <= pci.keys():
         card.name("pci", f"{pci.get('domain', '0000')}:{pci['bus']}:{pci['dev']}.{pci['func']}")
+    for code, text, count in wrong:
+        action = FaultAction.REPAIR if code == "rma" else None
+        sheet.fault("error", code, text, device=card.fields.get("pci") or index, count=count, action=action)
 
 
 TABLE = Boxed(
@@ -125,7 +139,7 @@ TABLE = Boxed(
         "driver_version": re.compile(r"Driver Ver:\s*(\S+)"),
     },
     refusal=refusal,
-    quiet=re.compile(r"^\+?\d{4}-\d{2}-\d{2}|Enflame System Management|All Rights Reserved"),
+    quiet=re.compile(r"^\+?\d{4}-\d{2}-\d{2}|Enflame System Management|All Rights Reserved|^\.\.\."),
 )
 _read_table = boxed_parser(TABLE)
 _TWO_POWERS = re.compile(r"(\d+(?:\.\d+)?\s*W|N/A)\s{1,4}(\d+(?:\.\d+)?\s*W|N/A)(?=\s*\|)")
@@ -155,7 +169,7 @@ def parse_list(output: Output) -> ProbeResult:
     header, rows = "", list[tuple[int, str]]()
     for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
         stripped = line.strip()
-        if not stripped or not stripped.strip("-") or stripped.startswith("---"):
+        if not stripped or not stripped.strip("-") or stripped.startswith("---") or is_ellipsis(stripped):
             continue
         if stripped.startswith("GCU ") and "SN" in stripped:
             header = line
@@ -170,9 +184,79 @@ def parse_list(output: Output) -> ProbeResult:
     return sheet.result()
 
 
+# `dmon`: a header of names, one of units, one row per card and period. `DUsed` is the share of time, as in the table.
+_DMON = {
+    "pwr": ("power_w", "W"),
+    "dtemp": ("temp_c", "C"),
+    "dused": ("util_pct", "%"),
+    "mem": ("mem_total_bytes", "MiB"),
+    "mclk": ("mem_clock_mhz", "MHz"),
+    "dclk": ("clock_mhz", "MHz"),
+}
+
+
+def parse_dmon(output: Output) -> ProbeResult:
+    """Of several periods the last one counts. The share of memory in use is a word, for no bytes are printed."""
+    sheet = Sheet("enflame")
+    heads: list[str] = []
+    rows: dict[str, tuple[int, str, dict[str, str]]] = {}
+    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+        cells = line.split()
+        if not cells or line.strip().startswith("---") or is_ellipsis(line):
+            continue
+        if cells[0].startswith("*"):
+            if cells[0].lower() == "*dev":
+                heads = [c.lower() for c in ["dev", *cells[1:]]]
+        elif heads and len(cells) == len(heads) and whole(cells[0]) is not None:
+            rows[cells[0]] = (number, line, dict(zip(heads, cells, strict=True)))
+        elif not refusal(sheet, line):
+            sheet.unread("a row that does not fit its header", line, number)
+    for index, (number, line, row) in rows.items():
+        card = sheet.card(index=index)
+        for head, (metric, unit) in _DMON.items():
+            if head in row:
+                card.put(metric, row[head], unit, line=number, raw=line)
+        card.state("dpm_level", row.get("dpm") or row.get("lpm"))
+        card.state("mem_used_pct", row.get("mused"))
+    if not rows and not sheet.findings:
+        sheet.unread("no row in it", output.stdout)
+    return sheet.result()
+
+
+def parse_topo(output: Output) -> ProbeResult:
+    """`topo -m`: ESL cells are Enflame Smart Links, with how many are bonded; the rest is PCIe."""
+    sheet = Sheet("enflame")
+    heads: list[str] = []
+    for line in sheet.text_of(output).split("\n"):
+        cells = line.split()
+        if line.strip().lower().startswith("legend"):
+            break
+        if cells and not heads and all(re.fullmatch(r"GCU\d+", c) for c in cells[:2]):
+            heads = [c for c in cells if re.fullmatch(r"GCU\d+", c)]
+        elif cells and heads and re.fullmatch(r"GCU\d+", cells[0]):
+            _links(sheet, sheet.card(index=cells[0][3:]), cells, heads)
+    if not sheet.cards and not sheet.findings:
+        sheet.unread("no matrix in it", output.stdout)
+    return sheet.result()
+
+
+def _links(sheet: Sheet, card: Card, cells: list[str], heads: list[str]) -> None:
+    bonds = [
+        (peer, int(m[1]))
+        for peer, cell in zip(heads, cells[1:], strict=False)
+        if (m := re.fullmatch(r"ESL(\d{1,3})", cell))
+    ]
+    for peer, _ in bonds:
+        sheet.link(card, f"{cells[0]}-{peer}", "esl", True, peer=peer)
+    if bonds:
+        card.values["links_up"] = sum(n for _, n in bonds)
+
+
 PARSERS = (
     Parser("enflame.query", "efsmi -q", parse_query, lambda text: _DEV.search(text[:16384]) is not None),
     Parser("enflame.list", "efsmi -L", parse_list, lambda text: re.search(r"(?m)^GCU\s+SN\b", text[:4096]) is not None),
+    Parser("enflame.dmon", "efsmi --dmon", parse_dmon, lambda text: re.search(r"(?m)^\*Dev\s", text[:8192]) is not None),
+    Parser("enflame.topo", "efsmi topo -m", parse_topo, lambda text: re.search(r"(?m)^\s+GCU0\s+(?:GCU1|CPU)", text[:8192]) is not None),
     Parser("enflame.table", "efsmi", parse_table, lambda text: "EFSMI" in text[:4096] and "|" in text[:4096]),
     detect_parser("enflame"),
-)
+)  # fmt: skip

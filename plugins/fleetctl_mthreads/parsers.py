@@ -10,9 +10,11 @@ from fleetctl.model.probe import Output
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
 from fleetctl.plugin import Parser
 from fleetctl.probes.detect_json import detect_parser
+from fleetctl.probes.refusals import is_ellipsis, missing_tool
 from fleetctl.probes.sheet import Card, Sheet
-from fleetctl.probes.text import pci_address, whole
-from fleetctl.probes.trees import lines_of_tree, paths_of_tree, read_json
+from fleetctl.probes.smi import Family, list_parser
+from fleetctl.probes.text import pci_address, total, whole
+from fleetctl.probes.trees import lines_of_tree, paths_of_tree, read_entries, read_json
 
 # Path in lower case, blanks around keys taken off (`"Power Draw "` has one) -> (metric, unit).
 _PATHS = (
@@ -28,11 +30,12 @@ _PATHS = (
     (r"^clocks/(?:graphics|gpu)$", "clock_mhz", "MHz"),
     (r"^clocks/memory$", "mem_clock_mhz", "MHz"),
     (r"max clocks/(?:graphics|gpu)$", "clock_max_mhz", "MHz"),
-    (r"fan (?:speed|duty)$", "fan_pct", "%"),
+    (r"fan (?:speed|duty)$|(?:^|/)(?:fan|speed)/fan ?0$", "fan_pct", "%"),
     (r"pcie generation/current$|pcie.*/current (?:link )?gen", "pcie_gen", ""),
     (r"pcie generation/max$", "pcie_gen_max", ""),
     (r"link width/current$", "pcie_width", ""),
     (r"link width/max$", "pcie_width_max", ""),
+    (r"pending page (?:blacklist|retirement)$|pending retirement$", "pages_pending", ""),
     (r"ecc.*volatile/.*(?:uncorrect|double)[^/]*$", "ecc_uncorrected_total", ""),
     (r"ecc.*volatile/.*(?:correct|single)[^/]*$", "ecc_corrected_total", ""),
 )
@@ -43,7 +46,13 @@ _NAMES = {
     "uuid": ("gpu uuid", "uuid"),
     "serial": ("serial number", "sn"),
     "pci": ("pci/bus id", "pci/bus-id", "bus id", "pcie/bus id"),
-    "firmware": ("vbios version", "firmware version", "bios version"),
+    "firmware": ("mtbios version", "vbios version", "firmware version", "bios version"),
+    "slot": ("pci/slot id(name)", "slot id(name)"),
+}
+_STATES = {
+    "ecc_mode": ("ecc mode/current",),
+    "pstate": ("performance state", "retired pages/performance state"),
+    "device_type": ("devicetype", "device type"),
 }
 
 
@@ -52,8 +61,8 @@ def refusal(sheet: Sheet, text: str) -> bool:
     low = text[:2000].lower()
     if "no devices" in low or "no device" in low or "no gpu" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
-    elif "command not found" in low or "no such file or directory" in low:
-        sheet.find(FindingKind.MISSING_TOOL, "no such tool on the host", text[:2000])
+    elif missing_tool(sheet, text):
+        return True
     elif "failed" in low or "driver not" in low or "mtml" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the library cannot start", text[:2000])
         sheet.fault("driver", "mtml_failed", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
@@ -75,7 +84,12 @@ def _card(card: Card, paths: Mapping[str, str]) -> None:
         metric, unit = _meaning(path[:200])
         if metric:
             card.put(metric, text, unit)
-    card.state("ecc_mode", paths.get("ecc mode/current"))
+    for state, names in _STATES.items():
+        for name in names:
+            card.state(state, paths.get(name))
+    pages = [v for k, v in paths.items() if k.startswith("retired pages/") and k.endswith("bit ecc")]
+    if pages:
+        card.values["pages_retired"] = total(pages)
 
 
 def _flat(value: object, before: str = "", depth: int = 0) -> dict[str, str]:
@@ -97,6 +111,9 @@ def parse_json(output: Output) -> ProbeResult:
     text = sheet.text_of(output)
     document, problem = read_json(text)
     cards = document.get("GPU", document.get("GPUs")) if isinstance(document, dict) else document
+    if not isinstance(cards, list | dict) and (whole_cards := read_entries(text, "GPU")):
+        sheet.unread("JSON that does not end: the cards before the break are read", text[-500:])
+        cards, problem = whole_cards, ""
     if isinstance(cards, dict):
         cards = [cards]
     if problem or not isinstance(cards, list):
@@ -146,14 +163,29 @@ def parse_text(output: Output) -> ProbeResult:
     sheet = Sheet("mthreads")
     text = sheet.text_of(output)
     starts = [m for m in _HEAD.finditer(text) if m[1] or m[2]]
+    if match := re.search(r"(?m)^\s*Driver Version\s*:\s*(\S+)", text):
+        sheet.facts["driver_version"] = match[1]
+    if match := re.search(r"(?m)^\s*Attached GPUs\s*:\s*(\d+)", text):
+        sheet.expected = whole(match[1])
     for i, start in enumerate(starts):
         end = starts[i + 1].start() if i + 1 < len(starts) else len(text)
-        card = sheet.card(index=start[1], pci=start[2])
-        paths = paths_of_tree(list(lines_of_tree(text[start.end() : end])))
+        card = sheet.card(index=start[1], pci=start[2], driver=sheet.facts.get("driver_version"))
+        paths = paths_of_tree(_indented(list(lines_of_tree(text[start.end() : end]))))
         _card(card, {"/".join(p.strip() for p in k.lower().split("/")): v for k, v in paths.items()})
     if not starts and text.strip() and not refusal(sheet, text):
         sheet.unread("no card in it", text)
     return sheet.result()
+
+
+def _indented(lines: list[tuple[int, int, str, str | None]]) -> list[tuple[int, int, str, str | None]]:
+    """Lines that lost their indent (copied through a tool that strips): each value belongs to the heading above it."""
+    if len({indent for _, indent, _, _ in lines}) != 1:
+        return lines
+    below, out = 0, []
+    for number, _, key, value in lines:
+        below = 4 if value is None else below
+        out.append((number, 0 if value is None else below, key, value))
+    return out
 
 
 _FIRST = re.compile(r"^(\d{1,4})\s+(\S.*?)\s*$")
@@ -200,9 +232,11 @@ def parse_table(output: Output) -> ProbeResult:
             else:
                 line_of_card += 1
                 _more(sheet, card, cells, line_of_card, line, number)
+        elif is_ellipsis(stripped):
+            continue
         elif (part == "cards" or heads) and not refusal(sheet, stripped):
             sheet.unread("a line outside the table", line, number)
-    if not sheet.cards and not sheet.findings:
+    if not sheet.cards and not sheet.findings and not refusal(sheet, output.stdout):
         sheet.unread("no card in it", output.stdout)
     return sheet.result()
 
@@ -219,9 +253,8 @@ def _use(sheet: Sheet, card: Card, cells: list[str], line: str, number: int) -> 
 
 def _more(sheet: Sheet, card: Card, cells: list[str], place: int, line: str, number: int) -> None:
     if place == 2:
-        words = cells[0].split()
-        if words:
-            card.state("device_type", words[0])
+        words = re.split(r"\s{2,}", cells[0])  # `MPC Parent` is one type
+        card.state("device_type", words[0])
         if len(words) > 1:
             card.state("pstate", words[-1])
         lanes = _LANES.search(cells[1]) if len(cells) > 1 else None
@@ -243,7 +276,7 @@ def _process(sheet: Sheet, line: str, number: int) -> None:
         for card in sheet.cards:
             card.values["procs"] = 0
         return
-    if low.startswith("id ") or low in ("usage",) or "|" in line:
+    if low.startswith("id ") or low in ("usage",) or "|" in line or is_ellipsis(line):
         return
     match = _PROCESS.match(line)
     if match is None:
@@ -261,5 +294,7 @@ PARSERS = (
     Parser("mthreads.json", "mthreads-gmi -q --json", parse_json, lambda text: '"GPU"' in text[:8192] or '"FB Memory Usage"' in text[:16384]),
     Parser("mthreads.table", "mthreads-gmi", parse_table, lambda text: "mthreads-gmi:" in text[:2048]),
     Parser("mthreads.full", "mthreads-gmi -q", parse_text, lambda text: "FB Memory Usage" in text[:16384] or "MTT" in text[:8192]),
+    Parser("mthreads.list", "mthreads-gmi -L", list_parser(Family(vendor="mthreads", refusal=refusal)),
+           lambda text: re.search(r"(?m)^GPU \d+: .*\(UUID:", text[:4096]) is not None),
     detect_parser("mthreads"),
 )  # fmt: skip
