@@ -31,6 +31,7 @@ from fleetctl.inventory import build_inventory
 from fleetctl.model.facility import EndpointResult
 from fleetctl.store.database import Database
 
+WARM_S = 60.0
 HTTP, SNMP, MODBUS = 18_443, 18_161, 18_502
 MAP = "\n".join(
     ['title = "ten counters of net-snmp itself"', 'source = "SNMPv2-MIB"', 'present = ["1.3.6.1.2.1.11"]']
@@ -173,7 +174,7 @@ async def measure(seconds: float, share: float, folder: Path, snmp: bool) -> Non
             await asyncio.to_thread(keeper.save, db, results, time.time())
 
         task = asyncio.create_task(lane.run(keep))
-        await asyncio.sleep(25)  # everybody has been read completely once
+        await asyncio.sleep(WARM_S)  # everybody has been read completely once
         counts.clear()
         readings = failed = 0
         began, cpu = time.monotonic(), cpu_s()

@@ -136,6 +136,9 @@ class FacilityCollector:
                     log.exception("%s: its source failed", asked.name)
                     self._results.append(self._failure(asked, ParseError(f"{type(error).__name__}: {error}"), 0.0))
                     wait = _backoff(asked, ParseError(""), failures)
+                me = asyncio.current_task()
+                if me is not None and me.cancelling():  # some libraries swallow being cancelled
+                    raise asyncio.CancelledError
                 await self._clock.sleep(max(0.0, wait - (self._clock.monotonic() - began)))
         finally:
             if source is not None:
