@@ -33,6 +33,7 @@ from fleetctl.views.column import Table
 from fleetctl.views.nodes import NodeRow
 from fleetctl.views.units import show_moment
 
+LEAST_SPAN_S = 600.0  # a plot shows at least so much time
 EVENTS = 2000  # newest events kept on the screen
 # What is drawn for each figure of the heat map: the metrics read, its unit.
 _PICTURES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -125,6 +126,9 @@ class StoreSource:
             told = host_state(conn, name)
             since = now - hours * 3600
             curves = node_history.load(conn, name, since, now, interval_s=self.config.poll.interval_s)
+        # A store that is younger than the span would leave the plot empty but for its last dots.
+        first = min((c.points[0][0] for c in curves if c.points), default=since)
+        shown = max(since, min(first, now - LEAST_SPAN_S))
         facts = [(key, str(value)) for key, value in sorted(told.facts.items())] if told is not None else []
         declared = [
             (_("address"), host.address or host.name),
@@ -142,7 +146,7 @@ class StoreSource:
             leases=leases.lease_table(leased),
             probes=asked,
             facts=[*facts, *declared],
-            plots=[Series(c.title, c.unit, c.points, since, now, c.bottom, c.top) for c in curves],
+            plots=[Series(c.title, c.unit, c.points, shown, now, c.bottom, c.top) for c in curves],
         )
 
     def cards(self, metric: str) -> CardGrid:

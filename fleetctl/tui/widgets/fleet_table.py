@@ -23,6 +23,7 @@ from fleetctl.tui.widgets.drawn import Drawn, Run
 from fleetctl.views.column import Column, Table
 from fleetctl.views.units import show_age
 
+BLIND = {"stale", "unreachable", "unknown"}  # reach without a fresh answer
 GAP = 2  # cells between columns
 MARGIN = 2  # the mark before the first column
 METER_WIDTH = 6
@@ -372,7 +373,13 @@ class FleetTable(Drawn, can_focus=True):
 
     def _cells(self, line: int) -> list[list[Run]]:
         row = self._view.rows[line]
-        return [self._cell(column, row, width) for column, _x, width in self._lay()]
+        cells = [self._cell(column, row, width) for column, _x, width in self._lay()]
+        if getattr(row, "reach", None) in BLIND:
+            # What a silent node said last is history: its figures step back, so that nobody takes them for now.
+            for i, (column, _x, _width) in enumerate(self._laid):
+                if column.right and column.role != "state":
+                    cells[i] = [(text, "muted") for text, _tone in cells[i]]
+        return cells
 
     def redraw(self) -> None:
         """Compare what is seen with what should be seen, and ask for the differing cells only."""
