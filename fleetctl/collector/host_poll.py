@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from dataclasses import replace
 from typing import Protocol
 
@@ -133,6 +134,10 @@ class HostPoll:
                     return
         self.keep_going(now)
 
+    def command(self, form: LoopForm) -> str:
+        """What starts the loop; the console's own machine runs it in the console's own interpreter."""
+        return launch_command(form, own_python=sys.executable if self.host.transport == "local" else "")
+
     def on_silence(self) -> None:
         """Connected, but no frame came since the last turn."""
         noise = self.decoder.noise
@@ -210,7 +215,7 @@ class HostPoll:
                 self.on_end(reason)
 
         self.started_at = fleet.clock.monotonic()
-        stream = await session.stream(launch_command(form), stdin=program, on_data=self.on_data, on_end=on_end)
+        stream = await session.stream(self.command(form), stdin=program, on_data=self.on_data, on_end=on_end)
         if mine != self.epoch:
             stream.close()
         elif stream.ended is None:

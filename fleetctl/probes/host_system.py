@@ -6,6 +6,7 @@ Prints one line of identity and one line of values in the order of fleetctl.prob
 import os
 import time
 
+PROC = "/proc/loadavg"
 _open = {}  # type: dict[str, int]
 _last = [0, 0]
 _nics = [0.0, ()]  # type: list[object]
@@ -76,8 +77,29 @@ def _cpu() -> str:
     return "%.1f" % max(0.0, min(100.0, 100.0 * (1.0 - rested / float(spent))))
 
 
+def _by_psutil() -> str:
+    """The same row on a console whose own machine has no /proc."""
+    import psutil  # type: ignore[import-untyped,unused-ignore]
+
+    memory, swap, net = psutil.virtual_memory(), psutil.swap_memory(), psutil.net_io_counters()
+    cells = (
+        "%.2f" % os.getloadavg()[0],
+        "%.1f" % psutil.cpu_percent(),
+        str(psutil.cpu_count()),
+        str(memory.total - memory.available),
+        str(memory.total),
+        str(swap.used),
+        str(net.bytes_recv) if net else "null",
+        str(net.bytes_sent) if net else "null",
+        "%.2f" % (time.time() - psutil.boot_time()),
+    )
+    return "host\n[[" + ",".join(cells) + "]]\n"
+
+
 def read() -> str:
     """Two lines: `host`, then one JSON row."""
+    if not os.path.exists(PROC):
+        return _by_psutil()
     load = _read("/proc/loadavg", 128).split()[0].decode()
     uptime = _read("/proc/uptime", 128).split()[0].decode()
     cores = os.sysconf("SC_NPROCESSORS_ONLN")

@@ -143,8 +143,13 @@ def build_plan(
     return Plan(items, max_bytes, tuple(dict.fromkeys(path for plugin in plugins for path in plugin.paths)))
 
 
-def launch_command(form: LoopForm) -> str:
-    """What to execute on the host; works whatever the user's login shell is."""
+def launch_command(form: LoopForm, *, own_python: str = "") -> str:
+    """What to execute on the host; works whatever the user's login shell is.
+
+    own_python: on the console's own machine its own interpreter, whose packages (psutil, pynvml) the readers may use.
+    """
+    if form is LoopForm.PYTHON and own_python:
+        return f"exec {shlex.quote(own_python)} -c {shlex.quote(BOOT_PYTHON)}"
     if form is LoopForm.PYTHON:
         return "exec /bin/sh -c " + shlex.quote(FIND_PYTHON)
     if form is LoopForm.SH:

@@ -61,10 +61,21 @@ class _Field(ctypes.Structure):
     ]
 
 
+def _library():
+    """On the console's own machine the binding knows where the library is; elsewhere the loader finds it."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return pynvml.nvmlLib
+    except Exception:  # not installed, or no driver: the loader says which
+        return ctypes.CDLL("libnvidia-ml.so.1")
+
+
 def _open():
     global _lib
     if _lib is None:
-        lib = ctypes.CDLL("libnvidia-ml.so.1")
+        lib = _library()
         rc = lib.nvmlInit_v2()
         if rc:
             lib.nvmlErrorString.restype = ctypes.c_char_p
