@@ -116,26 +116,25 @@ def _record_observations(db: Connections, picture: Picture, now: int, steps: Ste
 
 def _close_plans(db: Connections, config: Config, now: int, steps: Steps) -> None:
     """Move the nodes of running plans on, and close plans that have nothing left to do."""
-    with db.read() as conn:
+    with db.read() as conn:  # plans and wishes from one snapshot, or a plan begun in between would look overtaken
         running = [a.plan for a in list_actions(conn, only_open=True, limit=10_000) if a.state is PlanState.RUNNING]
-    for plan in running:
-        with db.read() as conn:
-            rows = [r for r in list_plan_nodes(conn, plan) if r.state in (StepState.WAITING, StepState.DOING)]
-        if not rows:
-            with db.write() as conn:
-                if close_plan(conn, plan, now) is PlanState.DONE:
-                    steps.closed.append(plan)
-            continue
-        with db.read() as conn:
-            moves = _moves(
-                load_picture(conn, config, now, only=()),
-                rows,
+        if not running:
+            return
+        picture = load_picture(conn, config, now, only=())
+        moves = {
+            plan: _moves(
+                picture,
+                [r for r in list_plan_nodes(conn, plan) if r.state in (StepState.WAITING, StepState.DOING)],
                 {s.host for s in list_backend_steps(conn, plan=plan)},
             )
-        if not moves:
+            for plan in running
+        }
+        over = {a.plan for a in list_actions(conn, only_open=True, limit=10_000) if a.waiting == 0}
+    for plan in running:
+        if not moves[plan] and plan not in over:
             continue
         with db.write() as conn:
-            for row, state, note in moves:
+            for row, state, note in moves[plan]:
                 set_plan_node(conn, plan, row.host, row.card, state, now, note=note)
             if close_plan(conn, plan, now) is PlanState.DONE:
                 append_audit(conn, now, DRAINER, "plan_done", plan, {})

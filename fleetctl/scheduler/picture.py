@@ -12,7 +12,7 @@ from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.admin import Actor, CardAdmin, NodeAdmin, OutsideState, Wish
 from fleetctl.model.states import Admin, Load, Reach
 from fleetctl.scheduler.states import effective, owner_of
-from fleetctl.store.capacity import CardFact, HostFact, count_processes, list_host_facts
+from fleetctl.store.capacity import CardFact, HostFact, count_processes, list_host_facts, list_reach
 from fleetctl.store.leases import list_holds
 from fleetctl.store.nodes import list_admin, list_card_admin, list_outside
 
@@ -104,7 +104,7 @@ class Picture:
 def load_picture(conn: sqlite3.Connection, config: Config, now: int, *, only: Collection[str] | None = None) -> Picture:
     """Read everything once; conn's snapshot makes it consistent.
 
-    only: what hosts say is read for these and for those somebody keeps out of service, which is all that a drain asks.
+    only: cards are read for these alone; of the others just whether they answer, which is all that a drain asks.
     """
     held: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     alone: set[tuple[str, str]] = set()
@@ -114,17 +114,17 @@ def load_picture(conn: sqlite3.Connection, config: Config, now: int, *, only: Co
             alone.add((host, card))
     waits = config.scheduling.drain_waits_for_processes
     records, outside = list_admin(conn), list_outside(conn)
-    kept = None
-    if only is not None:
-        kept = set(only)
-        kept |= {h for h, r in records.items() if r.wish is not Wish.SERVE or r.observed is not Admin.IN_SERVICE}
-        kept |= set(outside)
+    if only is None:
+        facts = list_host_facts(conn)
+    else:
+        kept = outside or any(r.wish is not Wish.SERVE for r in records.values())
+        facts = {**(list_reach(conn) if kept else {}), **list_host_facts(conn, only)}
     return Picture(
         now=now,
         records=records,
         card_records=list_card_admin(conn),
         outside=outside,
-        facts=list_host_facts(conn, kept),
+        facts=facts,
         processes=count_processes(conn, config.scheduling.drain_ignores) if waits else {},
         held={
             host: {

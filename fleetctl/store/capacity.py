@@ -51,6 +51,11 @@ def list_host_facts(conn: sqlite3.Connection, hosts: Collection[str] | None = No
     }
 
 
+def list_reach(conn: sqlite3.Connection) -> dict[str, HostFact]:
+    """Every host that was ever polled, without its cards: all that a drain asks."""
+    return {r[0]: HostFact(r[0], r[1], r[2], ()) for r in conn.execute("SELECT name, reach, answer_at FROM hosts")}
+
+
 def count_cards(conn: sqlite3.Connection) -> dict[str, dict[str, int]]:
     """Host -> chip (as the catalogue, else as the tool calls it, else "") -> cards it names now."""
     found: dict[str, dict[str, int]] = defaultdict(dict)
