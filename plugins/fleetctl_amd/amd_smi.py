@@ -91,6 +91,8 @@ def parse_json(output: Output) -> ProbeResult:
     """A bare list on older releases, `{"gpu_data": [...]}` on newer; a value is `{"value": 42, "unit": "%"}` or text."""
     sheet = Sheet("amd")
     text = sheet.text_of(output)
+    if _HEAD.search(text):  # a release that knows no --json prints its blocks
+        return parse_text(output)
     document, problem = read_json(text)
     entries = document.get("gpu_data", document.get("gpus")) if isinstance(document, dict) else document
     if isinstance(document, dict) and entries is None and "gpu" in document:

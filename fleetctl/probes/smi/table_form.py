@@ -97,7 +97,7 @@ class _Table:
         if match := _VERSION.search(body):
             self.driver = match[1]
             self.sheet.facts["driver_version"] = match[1]
-            if (tool := _TOOL.search(body)) and not tool[2].endswith(":"):
+            if (tool := _TOOL.search(body)) and tool[2][:1].isdigit():
                 self.sheet.facts["tool_version"] = tool[2]
         elif self.part == "cards":
             cells = [c.strip() for c in line[1:].removesuffix("|").split("|")]
@@ -147,7 +147,8 @@ class _Table:
             return
         self._second(card, rows[1][1], raw, rows[1][0])
         if len(rows) > 2 and len(rows[2][1]) > 2:
-            card.state("mig_mode", rows[2][1][2].strip())
+            third = self.header[2][2].lower() if len(self.header) > 2 and len(self.header[2]) > 2 else "mig m."
+            card.state("mig_mode" if third.startswith("mig") else "partition_mode", rows[2][1][2].strip())
 
     def _third(self, card: Card, cell: str) -> None:
         """Right cell of the first line: memory errors, or two clocks."""

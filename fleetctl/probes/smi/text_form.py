@@ -19,9 +19,9 @@ Line = tuple[int, int, str, str | None]
 
 def text_parser(family: Family) -> Callable[[Output], ProbeResult]:
     """A parse function for `-q` of this family."""
-    head = re.compile(
-        rf"^(?:{family.word}|GPU)\s+((?:[0-9a-fA-F]{{4,8}}:)?[0-9a-fA-F]{{2}}:[0-9a-fA-F]{{2}}\.[0-7])\s*$", re.M
-    )
+    word = f"(?:{family.word}|GPU)"
+    address = r"((?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7])"
+    head = re.compile(rf"^(?:\[\d+\]\s+)?{word}\s+(?:\(\w+\)\s+)?{address}\s*$", re.MULTILINE)
 
     def parse(output: Output) -> ProbeResult:
         sheet = Sheet(family.vendor)
