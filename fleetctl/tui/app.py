@@ -22,12 +22,14 @@ from fleetctl.tui.feed import Feed
 from fleetctl.tui.messages import FeedBroken, StoreChanged
 from fleetctl.tui.palette import FleetCommands
 from fleetctl.tui.screens.cards import CardsScreen
+from fleetctl.tui.screens.cooling import CoolingScreen
 from fleetctl.tui.screens.data_screen import DataScreen
 from fleetctl.tui.screens.events import EventsScreen
 from fleetctl.tui.screens.node import NodeScreen
 from fleetctl.tui.screens.nodes import NodesScreen
 from fleetctl.tui.screens.overview import OverviewScreen
 from fleetctl.tui.screens.plans import PlansScreen
+from fleetctl.tui.screens.power import PowerScreen
 from fleetctl.tui.screens.queue import QueueScreen
 from fleetctl.tui.source import Pulse, Source
 from fleetctl.tui.themes import DARK, LIGHT, SIXTEEN
@@ -44,6 +46,8 @@ TABS: tuple[tuple[str, str, str], ...] = (
     ("4", "queue", "Queue"),
     ("5", "plans", "Plans"),
     ("6", "events", "Events"),
+    ("7", "power", "Power"),
+    ("8", "cooling", "Cooling"),
 )
 ENGINE_SILENT_S = 90.0  # without a beat for so long the engine counts as gone, whatever its row says
 
@@ -60,6 +64,8 @@ class Console(App[None]):
         "queue": QueueScreen,
         "plans": PlansScreen,
         "events": EventsScreen,
+        "power": PowerScreen,
+        "cooling": CoolingScreen,
     }
     DEFAULT_MODE = "overview"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (132, "-wide")]  # noqa: RUF012

@@ -74,6 +74,22 @@ class QueueView:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerView:
+    """racks: fleetctl.facility.electrical.RackLoad; feeds: FeedLoad."""
+
+    racks: Table[Any]
+    feeds: Table[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CoolingView:
+    """coolers: one row per cooler of a zone; endpoints: every BMC, PDU, cooler and meter."""
+
+    coolers: Table[Any]
+    endpoints: Table[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class PlansView:
     """steps: plan id -> its nodes or steps as a table."""
 
@@ -118,6 +134,13 @@ class Source(Protocol):
     def plans(self) -> PlansView: ...
 
     def events(self) -> Table[Any]: ...
+
+    def power(self) -> PowerView: ...
+
+    def feed_fails(self, feed: str) -> Sequence[tuple[str, str]]:
+        """(text, tone) lines: what the loss of one feed would do."""
+
+    def cooling(self) -> CoolingView: ...
 
     def record(self, noun: str, key: str) -> Any:
         """Everything stored about one thing, as JSON takes it."""

@@ -14,6 +14,7 @@ from typing import Any
 from fleetctl.clock import Clock, SystemClock
 from fleetctl.config.schema import Config
 from fleetctl.errors import NotFoundError
+from fleetctl.facility.electrical import what_if_feed_fails
 from fleetctl.i18n import _
 from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.admin import Actor, ActorKind
@@ -25,10 +26,33 @@ from fleetctl.store.findings import FindingState, acknowledge_finding, list_find
 from fleetctl.store.hosts import host_state
 from fleetctl.store.leases import list_holds
 from fleetctl.store.samples import latest_samples, latest_slot
-from fleetctl.tui.source import FleetView, NodeView, Places, PlanPreview, PlansView, Pulse, QueueView
+from fleetctl.tui.source import (
+    CoolingView,
+    FleetView,
+    NodeView,
+    Places,
+    PlanPreview,
+    PlansView,
+    PowerView,
+    Pulse,
+    QueueView,
+)
 from fleetctl.tui.widgets.heat_map import CardGrid
 from fleetctl.tui.widgets.plot import Series
-from fleetctl.views import devices, events, findings, leases, node_cards, node_history, nodes, plans, probe_states
+from fleetctl.views import (
+    cooling,
+    devices,
+    events,
+    facility,
+    findings,
+    leases,
+    node_cards,
+    node_history,
+    nodes,
+    plans,
+    power,
+    probe_states,
+)
 from fleetctl.views.column import Table
 from fleetctl.views.nodes import NodeRow
 from fleetctl.views.units import show_moment
@@ -187,6 +211,23 @@ class StoreSource:
             now = self.now()
             requests = leases.request_table(leases.load_requests(conn, now))
             return QueueView(requests, leases.lease_table(leases.load_leases(conn, now)))
+
+    def power(self) -> PowerView:
+        with self._database().read() as conn:
+            picture = facility.load_picture(conn, self.config, self.inventory, self.now())
+        racks = sorted(picture.racks.values(), key=lambda r: -(r.used_pct if r.used_pct is not None else -1.0))
+        return PowerView(power.rack_table(racks), power.feed_table(picture.feeds.values()))
+
+    def feed_fails(self, feed: str) -> Sequence[tuple[str, str]]:
+        with self._database().read() as conn:
+            picture = facility.load_picture(conn, self.config, self.inventory, self.now())
+        return power.effect_lines(what_if_feed_fails(feed, picture.feeds, picture.racks.values()))
+
+    def cooling(self) -> CoolingView:
+        with self._database().read() as conn:
+            picture = facility.load_picture(conn, self.config, self.inventory, self.now())
+            endpoints = facility.load(conn, self.config, self.inventory)
+        return CoolingView(cooling.table(picture.zones.values()), facility.table(endpoints))
 
     def plans(self) -> PlansView:
         with self._database().read() as conn:

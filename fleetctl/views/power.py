@@ -63,6 +63,19 @@ EFFECT_COLUMNS: tuple[Column[FailureEffect], ...] = (
 )
 
 
+TONES = {"over limit": "crit", "dark": "crit", "over usable": "warn", "unknown": "blind"}
+
+
+def effect_lines(effects: Iterable[FailureEffect]) -> list[tuple[str, str]]:
+    """One line per feed or rack that is hit: (text, tone)."""
+    lines = []
+    for e in effects:
+        before, after = (("-" if w is None else show_watts(w)) for w in (e.before_w, e.after_w))
+        limit = "" if e.limit_w is None else f", breaker {show_watts(e.limit_w)}"
+        lines.append((f"{e.hits:<16} {e.kind:<12} {before} -> {after}{limit}", TONES.get(e.kind, "plain")))
+    return lines or [("nothing hangs on it", "plain")]
+
+
 def rack_table(racks: Iterable[RackLoad]) -> Table[RackLoad]:
     return Table("rack", RACK_COLUMNS, list(racks), lambda r: r.name)
 

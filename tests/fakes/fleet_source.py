@@ -9,18 +9,36 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleetctl.errors import NotFoundError
+from fleetctl.facility.cooling import Loop
+from fleetctl.facility.electrical import FeedLoad, RackLoad, Watts
+from fleetctl.facility.picture import ZoneState
 from fleetctl.inventory.nodesets import expand, fold
 from fleetctl.model.admin import Actor, ActorKind
+from fleetctl.model.facility import PointState
 from fleetctl.model.plan import Action, PlanState
 from fleetctl.model.states import Admin, Health, Load, Reach
-from fleetctl.tui.source import FleetView, NodeView, Places, PlanPreview, PlansView, Pulse, QueueView
+from fleetctl.tui.source import (
+    CoolingView,
+    FleetView,
+    NodeView,
+    Places,
+    PlanPreview,
+    PlansView,
+    PowerView,
+    Pulse,
+    QueueView,
+)
 from fleetctl.tui.widgets.heat_map import CardGrid
 from fleetctl.tui.widgets.plot import Series
 from fleetctl.views import events, findings, nodes, plans
 from fleetctl.views.column import Column, Table
+from fleetctl.views.cooling import table as cooling_table
 from fleetctl.views.events import EventRow
+from fleetctl.views.facility import EndpointRow
+from fleetctl.views.facility import table as endpoint_table
 from fleetctl.views.findings import FindingRow
 from fleetctl.views.nodes import NodeRow
+from fleetctl.views.power import feed_table, rack_table
 from fleetctl.views.units import show_pct, show_temp, show_watts
 
 NOW = 1_790_000_000.0
@@ -247,6 +265,41 @@ class FleetSource:
         return CardGrid(
             metric, unit, [(r.name, r.rack or r.site) for r in self.rows], starts, values, bounds, self.clock - 12
         )
+
+    def power(self) -> PowerView:
+        racks = [
+            RackLoad("li-r001", "lingang", "h1", Watts(41_000.0, "pdu", self.clock - 12, 2, 2), 44_000.0, {}, 8),
+            RackLoad("li-r002", "lingang", "h1", Watts(45_500.0, "pdu", self.clock - 12, 2, 2), 44_000.0, {}, 8),
+            RackLoad("li-r003", "lingang", "h1", Watts(None), 44_000.0, {}, 8),
+        ]
+        feeds = [FeedLoad("A", "lingang", "A", Watts(86_500.0, "pdu", self.clock - 12, 2, 2), 250_000.0, ("li-r001",))]
+        return PowerView(rack_table(racks), feed_table(feeds))
+
+    def feed_fails(self, feed: str) -> list[tuple[str, str]]:
+        return [(f"{feed} holds", "plain")]
+
+    def cooling(self) -> CoolingView:
+        leak = PointState("leak", "tray", "critical", "s", "Critical", self.clock, True)
+        loops = (
+            Loop("cdu-1", 31.8, 41.6, 61.4, 41.9, "device", (), self.clock - 5),
+            Loop("cdu-2", 30.0, 48.0, None, None, "", (leak,), self.clock - 5),
+        )
+        zone = ZoneState("loop1", "lingang", loops, 800.0, None, 32.0, 40.0, ())
+        endpoint = EndpointRow(
+            "bmc:gpu001",
+            "bmc",
+            "lingang",
+            "gpu001",
+            "https://x",
+            "silent",
+            None,
+            "",
+            None,
+            self.clock - 900,
+            "timed_out",
+            "",
+        )
+        return CoolingView(cooling_table([zone]), endpoint_table([endpoint]))
 
     def queue(self) -> QueueView:
         waiting = [
