@@ -4,7 +4,8 @@ from pathlib import Path
 
 from fleetctl.model.probe import Probe
 from fleetctl.plugin import Plugin
-from fleetctl_gaudi.parsers import FIELDS, PARSERS, kernel_faults, parse_query
+from fleetctl_gaudi.kernel import kernel_faults
+from fleetctl_gaudi.parsers import FIELDS, PARSERS, parse_query
 
 _HERE = Path(__file__).parent
 
@@ -24,6 +25,7 @@ plugin = Plugin(
     ),
     parsers=PARSERS,
     chips=_HERE / "chips.csv",
+    faults=_HERE / "faults.csv",
     kernel_faults=kernel_faults,
     paths=("/opt/habanalabs/bin", "/usr/bin"),
 )

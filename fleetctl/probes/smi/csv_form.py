@@ -12,7 +12,8 @@ from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.smi.family import QUERY_NAMES, QUERY_STATES, QUERY_UNITS, Family, fill, throttle_reasons
 from fleetctl.probes.text import pci_address, split_number, total, whole
 
-_HEADER = re.compile(r"^\"?[A-Za-z][\w.]*(?: \[[^\]]*\])?(?:\s*,\s*[A-Za-z][\w.]*(?: \[[^\]]*\])?)*\s*$")
+_NAME = r"[A-Za-z]\w*(?:\.[\w-]+)*"
+_HEADER = re.compile(rf"^\"?{_NAME}(?: \[[^\]]*\])?(?:\s*,\s*{_NAME}(?: \[[^\]]*\])?)*\s*$")
 _UUIDISH = re.compile(r"^(?=.*\d)[A-Za-z0-9]{2,}(?:-[A-Za-z0-9]+)+$")  # not every maker follows the standard form
 _UUID = re.compile(r"^(?:GPU|PPU|MIG)-[0-9a-fA-F-]{8,}$|^[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,}$")
 _PROCESS_FIELDS = {"pid", "process_name", "used_gpu_memory", "used_memory"}
@@ -21,7 +22,7 @@ _INVALID = re.compile(r'Field "([^"]+)" is not a valid field to query')
 
 def fields_of_command(command: str) -> list[str]:
     """The fields a command line asks for: `--query-gpu=index,name` -> ["index", "name"]; [] when it names none."""
-    match = re.search(r"(?:--query-[a-z-]+|-Q)[= ]\s*[\"']?([\w.,]+)", command)
+    match = re.search(r"(?:--query-[a-z-]+|-Q)[= ]\s*[\"']?([\w.,-]+)", command)
     return [f for f in match[1].split(",") if f] if match else []
 
 
@@ -40,7 +41,7 @@ def _is_header(line: str) -> bool:
     words = [c.split(" [")[0] for c in _cells(line)]
     return any(
         "." in w or "_" in w or w in ("index", "uuid", "name", "pid", "serial", "pstate") for w in words
-    ) and all(re.fullmatch(r"[A-Za-z][\w.]*", w) for w in words)
+    ) and all(re.fullmatch(_NAME, w) for w in words)
 
 
 def _fits(names: list[str], cells: list[str], *, headed: bool = False) -> bool:

@@ -56,6 +56,7 @@ QUERY_STATES: dict[str, tuple[str, ...]] = {
     "recovery_action": ("gpu_recovery_action",),
     "fabric_state": ("fabric.state",),
     "fabric_status": ("fabric.status",),
+    "module_id": ("module_id",),
 }
 
 # The same in XML, as paths below <gpu>.

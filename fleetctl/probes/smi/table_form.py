@@ -20,12 +20,13 @@ _MODE = re.compile(r"^(.*?\S)\s+(On|Off|N/A|WDDM|TCC|MCDM|Enabled|Disabled|ERR!)
 _PCI = re.compile(r"(?:[0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]")
 # "31W / 250W", "9MiB/ 32768MiB", "N/A / N/A"; a lone "N/A" is no pair.
 _PAIR = re.compile(r"(\S+)\s*/\s+(\S+)|(\d\S*?)/(\d\S*)")
-_VERSION = re.compile(r"(?:Driver|KMD) Version:\s*(\S+)")
-_TOOL = re.compile(r"(\S+-SMI|IX-ML:?)\s+(\S+)")
+_VERSION = re.compile(r"(?<!Nic )(?:Driver|KMD) Version:\s*(\S+)")
+_TOOL = re.compile(r"(\S+-SMI|IX-ML:?)\s+(?:Version:\s*)?(\S+)")
 _PROCESS = re.compile(
     r"^\s*(?P<card>\d+)\s+(?:(?P<gi>\d+|N/A)\s+(?P<ci>\d+|N/A)\s+)?(?P<pid>\d+)\s+"
     r"(?:(?P<type>[CGM](?:\+[CGM])*)\s+)?(?P<name>.*?)\s+(?P<mem>\d+\s*[KMG]i?[Bb]|N/A|\d+)\s*$"
 )
+_HALF = re.compile(r"^\s*\d+\s+\d+\s+\S.*\S$|^\s*\d+\s+\d+\s+\S$")
 _NO_PROCESS = re.compile(r"^\s*(\d+)(?:\s+N/A)+\s*$")
 _SLICE = re.compile(r"^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s*$")
 
@@ -40,6 +41,7 @@ def table_parser(family: Family) -> Callable[[Output], ProbeResult]:
         for number, line in enumerate(text.split("\n"), 1):
             reader.line(line.rstrip(), number)
         reader.flush()
+        reader.end()
         if not sheet.cards and not sheet.findings and not sheet.faults and text.strip() and not sheet.facts:
             sheet.unread("no card in it", text)
         family.finish(sheet)
@@ -60,11 +62,14 @@ class _Table:
         self.driver: str | None = None
         self.by_index: dict[str, Card] = {}
         self.after_process = False
+        self.half: tuple[int, str] | None = None  # a process row that goes on in the next line
 
     def line(self, line: str, number: int) -> None:
         stripped = line.strip()
         if not stripped:
             return
+        if stripped[0] in "+|-=":
+            self.end()
         if stripped[0] in "+|-=" and _RULE.issuperset(stripped) and ("-" in stripped or "=" in stripped):
             self.flush()
             if "=" in stripped:
@@ -72,6 +77,11 @@ class _Table:
             return
         if not stripped.startswith("|"):
             self.flush()
+            if self.half is not None:
+                number, before = self.half
+                self.half = None
+                self._process(f"{before}  {stripped.removesuffix('|')}", before, number)
+                return
             if self.part == "cards" and not _is_date(stripped) and not self.family.refusal(self.sheet, stripped):
                 self.sheet.unread("a line outside the table", line, number)
             return
@@ -84,7 +94,11 @@ class _Table:
         elif self.heads_open:
             self._head(stripped, body)
         elif self.part == "processes":
-            self._process(stripped[1:].removesuffix("|"), body, number)
+            row = stripped[1:].removesuffix("|")
+            if not stripped.endswith("|") and _HALF.match(row):
+                self.half = (number, row)
+            else:
+                self._process(row, body, number)
         else:
             cells = stripped[1:].removesuffix("|").split("|")
             if not stripped.endswith("|"):  # cut: half a number is no number
@@ -93,12 +107,19 @@ class _Table:
             if cells:
                 self.rows.append((number, cells))
 
+    def end(self) -> None:
+        """The row that should have gone on did not."""
+        if self.half is not None:
+            self.sheet.unread("a process row that cannot be read", self.half[1], self.half[0])
+            self.half = None
+
     def _head(self, line: str, body: str) -> None:
         if match := _VERSION.search(body):
             self.driver = match[1]
             self.sheet.facts["driver_version"] = match[1]
-            if (tool := _TOOL.search(body)) and tool[2][:1].isdigit():
-                self.sheet.facts["tool_version"] = tool[2]
+            self._tool(body)
+        elif _TOOL.search(body) and not self.header:  # Gaudi writes one version per line
+            self._tool(body)
         elif self.part == "cards":
             cells = [c.strip() for c in line[1:].removesuffix("|").split("|")]
             # A card's row right under the header: the rule with `=` was lost.
@@ -107,6 +128,10 @@ class _Table:
                 self.rows.append((0, cells))
             elif len(cells) > 1:
                 self.header.append(cells)
+
+    def _tool(self, body: str) -> None:
+        if (tool := _TOOL.search(body)) and re.match(r"(?:hl-)?\d", tool[2]):
+            self.sheet.facts["tool_version"] = tool[2]
 
     def flush(self) -> None:
         rows, self.rows = self.rows, []
@@ -158,7 +183,7 @@ class _Table:
             if len(clocks) == 2:
                 card.put("clock_mhz", clocks[0], "MHz")
                 card.put("mem_clock_mhz", clocks[1], "MHz")
-        elif "ecc" in head:
+        elif "ecc" in head or "uncor" in head:  # newer Gaudi tools say `Volatile Uncor-Events`
             card.put("ecc_uncorrected_total", cell.strip())
 
     def _second(self, card: Card, cells: list[str], raw: str, number: int) -> None:
@@ -191,7 +216,8 @@ class _Table:
         right = cells[2].split()
         if right and (right[0].endswith("%") or is_unknown(right[0])):
             card.put("util_pct", right[0], "%")
-            card.state("compute_mode", " ".join(right[1:]))
+            if not right[-1].endswith("%"):  # newer Gaudi tools put the share of memory in use there
+                card.state("compute_mode", " ".join(right[1:]))
         elif len(right) > 1 and right[1] == "%":
             card.put("util_pct", right[0], "%")
         elif right:
