@@ -1,6 +1,6 @@
 """Random histories of two consoles, an engine and an outside scheduler on one database, with a crash at any statement.
 
-    python benchmarks/concurrency.py [--histories 100000] [--seed 1] [--seconds 600]
+    python benchmarks/concurrency.py [--histories 100000] [--jobs 2] [--seed 1] [--seconds 600]
 
 Each history runs on a real SQLite database (in memory, copied from a template) through the product's own operations.
 Wherever a transaction is about to begin, another actor may act first; wherever a statement runs, the process may die.
@@ -10,6 +10,7 @@ After every history the database is held against what must always be true; the c
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import secrets
 import sqlite3
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -524,26 +526,44 @@ def run_history(template: bytes, inventory: Inventory, seed: int, steps: int = 2
     return history.happened
 
 
+def play(template: bytes, inventory: Inventory, seeds: range, steps: int, deadline: float) -> Counter[str]:
+    """Histories one after another until the deadline; what happened in them."""
+    happened: Counter[str] = Counter()
+    for seed in seeds:
+        happened += run_history(template, inventory, seed, steps)
+        happened["histories"] += 1
+        if time.time() > deadline:
+            break
+    return happened
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--histories", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1, help="of the first history; one more for each")
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long, with what was played")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()
-    played = 0
     happened: Counter[str] = Counter()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         template, inventory = make_template(Path(folder) / "template.db")
-        for seed in range(options.seed, options.seed + options.histories):
-            happened += run_history(template, inventory, seed, options.steps)
-            played += 1
-            if time.perf_counter() - began > options.seconds:
-                break
+    deadline = time.time() + options.seconds
+    seeds = range(options.seed, options.seed + options.histories)
+    shares = [seeds[job :: options.jobs] for job in range(options.jobs)]
+    if options.jobs == 1:
+        played = [play(template, inventory, shares[0], options.steps, deadline)]
+    else:
+        with ProcessPoolExecutor(options.jobs) as pool:
+            waiting = [pool.submit(play, template, inventory, share, options.steps, deadline) for share in shares]
+            played = [one.result() for one in waiting]
+    for one in played:
+        happened += one
+    count = happened.pop("histories")
+    cpu = sum(os.times()[:4])
     seconds = time.perf_counter() - began
-    cpu = time.process_time()
-    print(f"{played} histories of {options.steps} steps in {seconds:.0f} s ({cpu:.0f} s CPU), all held")
+    print(f"{count} histories of {options.steps} steps in {seconds:.0f} s ({cpu:.0f} s CPU), all held")
     print("no double booking, no lost wish, no repeated step, the record whole in each")
     for name, count in happened.most_common():
         print(f"  {name:12} {count}")
