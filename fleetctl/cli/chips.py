@@ -11,6 +11,7 @@ import typer
 from fleetctl.cli.options import OutputOption
 from fleetctl.cli.output import Format
 from fleetctl.errors import NotFoundError
+from fleetctl.i18n import _
 
 if TYPE_CHECKING:
     from fleetctl.model.chip import Chip
@@ -35,7 +36,9 @@ def list_(
 
     chips = [c for c in catalogue(own).chips if vendor in ("", c.vendor)]
     if not chips:
-        raise NotFoundError(f"no chip of vendor {vendor!r}", hint="`fleetctl plugins` lists the vendors")
+        raise NotFoundError(
+            _("no chip of vendor {vendor}").format(vendor=vendor), hint=_("`fleetctl plugins` lists the vendors")
+        )
     print_table(chip_table(chips), output)
 
 
@@ -56,7 +59,9 @@ def show(
         result = book.resolve(chip)
         found = [result.chip] if result.chip is not None else list(result.candidates)
     if not found:
-        raise NotFoundError(f"no chip {chip!r} in the catalogue", hint="`fleetctl chips list` shows all")
+        raise NotFoundError(
+            _("no chip {name} in the catalogue").format(name=chip), hint=_("`fleetctl chips list` shows all")
+        )
     print_table(chip_table(found), output)
 
 
@@ -78,21 +83,22 @@ def resolve(
     missed = 0
     for maker, name, memory, cap, count in asked or _fleet():
         result = book.resolve(name, vendor=maker, memory_bytes=memory, power_cap_w=cap)
-        many = f"  ({count} cards)" if count > 1 else ""
+        many = "  (" + _("{count} cards").format(count=count) + ")" if count > 1 else ""
         if result.chip is not None:
             print(f"{name}{many}: {result.chip.vendor} {result.chip.chip} [{result.chip.confidence}]")
             continue
         missed += count
-        print(f"{name or '(no name)'}{many}: {_candidates(result.candidates)}")
+        print(f"{name or _('(no name)')}{many}: {_candidates(result.candidates)}")
     if missed:
-        print(f"{missed} cards have no entry: they count in cards and not in FLOPS", file=sys.stderr)
+        text = _("{count} cards have no entry: they count in cards and not in FLOPS")
+        print(text.format(count=missed), file=sys.stderr)
         raise typer.Exit(1)
 
 
 def _candidates(candidates: tuple[Chip, ...]) -> str:
     if not candidates:
-        return "not in the catalogue"
-    return "one of " + ", ".join(c.chip for c in candidates)
+        return _("not in the catalogue")
+    return _("one of {names}").format(names=", ".join(c.chip for c in candidates))
 
 
 def _fleet() -> list[tuple[str | None, str, float | None, float | None, int]]:

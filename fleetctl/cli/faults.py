@@ -9,6 +9,7 @@ import typer
 from fleetctl.cli.options import OutputOption
 from fleetctl.cli.output import Format
 from fleetctl.errors import NotFoundError
+from fleetctl.i18n import _
 
 app = typer.Typer(no_args_is_help=True, help="The fault ladder.", rich_markup_mode=None)
 
@@ -48,5 +49,7 @@ def show(
     wanted = plain_code(code)
     entries = [e for e in ladder().entries if plain_code(e.code) == wanted and family in ("", e.family)]
     if not entries:
-        raise NotFoundError(f"no fault code {code!r}", hint="`fleetctl faults list` shows all codes")
+        raise NotFoundError(
+            _("no fault code {code}").format(code=code), hint=_("`fleetctl faults list` shows all codes")
+        )
     print_table(fault_table(entries), output)

@@ -11,6 +11,7 @@ import typer
 from fleetctl.cli.options import NodeArgument, OutputOption
 from fleetctl.cli.output import Format
 from fleetctl.errors import NotFoundError, UsageError
+from fleetctl.i18n import _
 
 if TYPE_CHECKING:
     from fleetctl.model.host import Host
@@ -59,7 +60,9 @@ def list_(
 
     rows = [row for row in probe_rows(load_plugins()[0]) if vendor in ("", row.plugin)]
     if not rows:
-        raise NotFoundError(f"no plugin {vendor!r} with probes", hint="`fleetctl plugins` lists all")
+        raise NotFoundError(
+            _("no plugin {name} with probes").format(name=vendor), hint=_("`fleetctl plugins` lists all")
+        )
     print_table(probe_table(rows), output)
 
 
@@ -82,9 +85,7 @@ def run(
     host = _one_host(node)
     answers = asyncio.run(ask_host(context.config(), host, chosen_probes(names or ())))
     if not answers:
-        raise NotFoundError(
-            f"no probe fits {host.name}", hint="`fleetctl probe list` shows all; `fleetctl doctor` looks closer"
-        )
+        raise NotFoundError(_("no probe fits {node}").format(node=host.name), hint=_("`fleetctl probe list` shows all"))
     for answer in answers:
         status = f"{answer.output.outcome}, exit status {answer.output.exit_status}, {answer.took_s:.2f} s"
         print(f"{answer.probe.name}: {status}", file=sys.stderr)
@@ -108,14 +109,12 @@ def record(
     host = _one_host(node)
     answers = asyncio.run(ask_host(context.config(), host, chosen_probes(names or ())))
     if not answers:
-        raise NotFoundError(f"no probe fits {host.name}", hint="`fleetctl probe list` shows all")
+        raise NotFoundError(_("no probe fits {node}").format(node=host.name), hint=_("`fleetctl probe list` shows all"))
     for answer in answers:
         path = save_recording(folder, host, answer)
         print(path)
-    print(
-        f"{len(answers)} recordings; read them before you give them away: names in free text may be left",
-        file=sys.stderr,
-    )
+    text = _("{count} recordings; read them before you give them away: names in free text may be left")
+    print(text.format(count=len(answers)), file=sys.stderr)
 
 
 def _one_host(node: str) -> Host:
@@ -123,5 +122,5 @@ def _one_host(node: str) -> Host:
 
     hosts = context.select_hosts([node])
     if len(hosts) != 1:
-        raise UsageError(f"{node} names {len(hosts)} hosts", hint="name one")
+        raise UsageError(_("{nodes} names {count} hosts").format(nodes=node, count=len(hosts)), hint=_("name one"))
     return hosts[0]
