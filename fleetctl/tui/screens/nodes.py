@@ -108,7 +108,9 @@ class NodesScreen(DataScreen):
             wanted: list[Column[Any]] = list(groups.COLUMNS)
         else:
             wanted = pick(nodes.COLUMNS, SHOWN if self.size.width >= 132 else NARROW)
-        if list(self.table.columns) != wanted:
+        meters = self.fold is not None or self.size.width >= 100
+        if list(self.table.columns) != wanted or self.table.meters != meters:
+            self.table.meters = meters
             self.table.set_columns(wanted)
 
     # Status

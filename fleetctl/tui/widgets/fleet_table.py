@@ -84,6 +84,7 @@ class FleetTable(Drawn, can_focus=True):
         self.empty = empty
         self.markable = markable
         self.order = order
+        self.meters = True  # bars beside shares; a narrow screen has better use for the room
         self.marks: set[str] = set()
         self.now = 0.0
         self.loaded = False
@@ -311,7 +312,9 @@ class FleetTable(Drawn, can_focus=True):
             least = max(column.width, cell_len(_(column.title)) + 2 * (column.name == self.order.column))
             if number == 0:
                 least = min(self._natural(column), max(12, room // 3))
-            elif column.name in METERS:
+            elif column.role == "state":
+                least = self._natural(column)  # half a state word is none
+            elif self.meters and column.name in METERS:
                 least = max(least, METER_WIDTH + 5)
             if number and min(least, 6) > room:
                 break
@@ -365,7 +368,7 @@ class FleetTable(Drawn, can_focus=True):
             return [(fit(show_age(at, max(stepped, min(at, self.now))), width, column.right), "muted")]
         text = clean(column.show(value) if column.show is not None else str(value))
         tone = level_tone(column.name, value)
-        if column.name in METERS and isinstance(value, (int, float)) and width >= METER_WIDTH + 4:
+        if self.meters and column.name in METERS and isinstance(value, (int, float)) and width >= METER_WIDTH + 4:
             filled, rest = meter(float(value), METER_WIDTH, self.glyphs)
             bar = "accent" if tone == "plain" else tone
             return [(filled, bar), (rest, "track"), (fit(text, width - METER_WIDTH, True), tone)]

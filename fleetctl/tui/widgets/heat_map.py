@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.binding import Binding, BindingType
@@ -23,7 +24,7 @@ from fleetctl.tui.look import clean, fit
 from fleetctl.tui.widgets.drawn import Drawn, Run
 
 UNKNOWN = 8  # level of a card that says nothing; 0..7 are cold..hot
-LABEL = 12  # cells of a rack's name at the left of its cards
+LABEL = 16  # cells a rack's name at the left of its cards takes at most, a blank on either side included
 GAP = 3  # cells between racks side by side
 
 
@@ -51,9 +52,9 @@ class CardGrid:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One line of the picture. labels: (x, rack); spans: (x, first card, cards, host) where a host's cards stand."""
+    """One line of the picture. labels: (x, cells, rack); spans: (x, first card, cards, host) where a host's cards stand."""
 
-    labels: tuple[tuple[int, str], ...]
+    labels: tuple[tuple[int, int, str], ...]
     spans: tuple[tuple[int, int, int, int], ...]
 
 
@@ -62,7 +63,8 @@ def lay_cards(grid: CardGrid, width: int) -> list[_Line]:
 
     Equal columns keep racks beneath each other, so that a hot row of a hall shows as a stripe.
     """
-    room = max(8, width - LABEL)
+    margin = min(LABEL, 2 + max((cell_len(clean(group)) for _name, group in grid.hosts), default=0))
+    room = max(8, width - margin)
     racks: list[tuple[str, list[tuple[int, int, int]]]] = []  # label, (first card, cards, host)
     for number, (_name, group) in enumerate(grid.hosts):
         start, end = grid.starts[number], grid.starts[number + 1]
@@ -83,14 +85,14 @@ def lay_cards(grid: CardGrid, width: int) -> list[_Line]:
             x += cards + 1
         blocks.append((label, spans))
     widest = max((spans[-1][0] + spans[-1][2] for _label, spans in blocks), default=1)
-    beside = max(1, (width + GAP) // (LABEL + widest + GAP))
+    beside = max(1, (width + GAP) // (margin + widest + GAP))
     lines = []
     for at in range(0, len(blocks), beside):
         labels, spans = [], []
         for column, (label, cells) in enumerate(blocks[at : at + beside]):
-            left = column * (LABEL + widest + GAP)
-            labels.append((left, label))
-            spans += [(left + LABEL + x, first, cards, number) for x, first, cards, number in cells]
+            left = column * (margin + widest + GAP)
+            labels.append((left, margin, label))
+            spans += [(left + margin + x, first, cards, number) for x, first, cards, number in cells]
         lines.append(_Line(tuple(labels), tuple(spans)))
     return lines
 
@@ -223,10 +225,10 @@ class HeatMap(Drawn, can_focus=True):
         at = end = 0
         for x, start, cards, _host in line.spans:
             if labels and labels[0][0] < x:
-                left, label = labels.pop(0)
+                left, margin, label = labels.pop(0)
                 segments.append(Segment(" " * (left - end), self.tone("plain")))
-                segments.append(Segment(" " + fit(clean(label), LABEL - 2) + " ", self.tone("muted")))
-                end = left + LABEL
+                segments.append(Segment(" " + fit(clean(label), margin - 2) + " ", self.tone("muted")))
+                end = left + margin
             if x > end:
                 segments.append(Segment(" " * (x - end), self.tone("plain")))
             end = x + cards
@@ -253,7 +255,8 @@ class HeatMap(Drawn, can_focus=True):
         runs: list[Run] = []
         for level in range(8):
             bound = f"<{self.grid.bounds[level]:g}" if level < 7 else f">={self.grid.bounds[6]:g}"
-            runs += [(f" {signs[level]} ", f"heat{level}"), (f" {bound}  ", "muted")]
+            blank = " " if self.size.width >= 110 else ""
+            runs += [(f"{blank}{signs[level]}{blank}", f"heat{level}"), (f" {bound} {blank}", "muted")]
         return [*runs, (f"? {_('unknown')}", "blind")]
 
     # Keys
