@@ -258,6 +258,42 @@ class Scheduling:
 
 
 @dataclass(frozen=True)
+class Scheduler:
+    """A scheduler beside ours that owns nodes (Slurm). fleetctl reads it every round and asks it to drain and resume."""
+
+    site: str = setting("site whose nodes it owns", example="lingang")
+    kind: str = setting("which plugin speaks to it", default="slurm", example="slurm")
+    name: str = setting("short name; empty: kind@site", default="")
+    login: str = setting(
+        "host on which its commands are run: one of the inventory, or an SSH destination; empty: this machine",
+        default="",
+        example="ops@login1.lingang.example",
+    )
+    bin: str = setting(
+        "folder of its commands there, where it is not on the PATH", default="", example="/opt/slurm/bin"
+    )
+    conf: str = setting("its configuration file there, where it is not the usual one", default="")
+    prefix: str = setting("what goes before a command that changes something", default="", example="sudo -n")
+    node_pattern: str = setting(
+        "its name for a host: {name} is the host's name in fleet.toml", default="{name}", example="{name}"
+    )
+    every_s: float = setting("cadence of reading; 0: that of a round", default=0.0, unit="s", minimum=0, maximum=3600)
+    timeout_s: float = setting("limit of one of its commands", default=20.0, unit="s", minimum=1, maximum=600)
+    gres: str = setting("its name for accelerators, for jobs we submit", default="gpu", example="gpu")
+    read_only: bool = setting("never change anything there", default=False)
+    reserve_for: str = setting(
+        "whom a reservation for a tenant is made out to there",
+        default="accounts",
+        choices=("accounts", "users"),
+    )
+
+    @property
+    def endpoint(self) -> str:
+        """What it is called everywhere: `slurm@lingang`."""
+        return self.name or f"{self.kind}@{self.site}"
+
+
+@dataclass(frozen=True)
 class BmcGroup:
     """BMCs of many hosts, reached alike. Secrets stand in a file or come from a command, never here."""
 
@@ -389,6 +425,7 @@ class Config:
     prices: tuple[Price, ...] = setting("prices per card-hour", default=())
     hooks: Hooks = setting("lease hooks", factory=Hooks)
     scheduling: Scheduling = setting("queue and leases", factory=Scheduling)
+    schedulers: tuple[Scheduler, ...] = setting("schedulers beside ours", default=())
     facility: Facility = setting("power and cooling", factory=Facility)
     language: str = setting(
         "language of screens and reports; empty: from the environment", default="", choices=("", "en", "zh")

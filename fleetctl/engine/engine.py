@@ -29,6 +29,7 @@ from fleetctl.engine.facility import FacilityKeeper
 from fleetctl.engine.hooks import TransportHookRunner, run_hooks
 from fleetctl.engine.judge import Judge
 from fleetctl.engine.lock import EngineLock
+from fleetctl.engine.outside import OutsideSchedulers
 from fleetctl.errors import StoreError
 from fleetctl.inventory import Inventory, build_inventory
 from fleetctl.model.facility import EndpointResult
@@ -112,6 +113,7 @@ class Engine:
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self._run_hooks(transports), name="hooks"),
             *self._facility(),
+            *self._outside(),
             asyncio.create_task(self._stop.wait(), name="stop"),
         ]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -132,6 +134,13 @@ class Engine:
             await self._guarded(lambda: keeper.save(self._db, results, self._clock.now()))
 
         return [asyncio.create_task(lane.run(keep), name="facility")]
+
+    def _outside(self) -> list[asyncio.Task[None]]:
+        """Schedulers that own nodes themselves, where fleet.toml names any."""
+        if not self.config.schedulers:
+            return []
+        lane = OutsideSchedulers(self.config, self.inventory, self._plugins, self._db, self._clock)
+        return [asyncio.create_task(lane.run(), name="outside schedulers")]
 
     async def _note_rounds(
         self, closed: asyncio.Queue[RoundStats], rounds: int | None, on_round: Callable[[int], None] | None

@@ -15,6 +15,7 @@ from fleetctl.collector.schedule import slot_of
 from fleetctl.config.schema import Config
 from fleetctl.engine.judge import Judge
 from fleetctl.engine.lock import EngineLock
+from fleetctl.engine.outside import round_once
 from fleetctl.inventory import build_inventory
 from fleetctl.model.host import Host
 from fleetctl.model.report import HostReport
@@ -49,6 +50,8 @@ async def poll_once(config: Config, hosts: list[Host] | None = None, clock: Cloc
         slot = slot_of(began, config.poll.interval_s)
         await asyncio.to_thread(recorder_of(db).save, slot, reports)
         await asyncio.to_thread(judge.save, db, slot, reports)
+        if config.schedulers:
+            await round_once(config, inventory, plugins, db, clock)
         tick(db, inventory, clock.now(), config=config)
         answered = sum(report.reach in (Reach.FRESH, Reach.HUNG) for report in reports)
         note = {"slot": slot, "hosts": len(reports), "ok": answered, "failed": len(reports) - answered}

@@ -103,7 +103,10 @@ class CardAdmin:
 
 @dataclass(frozen=True, slots=True)
 class OutsideState:
-    """What an outside scheduler says of a node; seen_at tells how old that is."""
+    """What an outside scheduler says of a node; seen_at tells how old that is.
+
+    word: its own state, for people; cards: accelerators it counts, cards_used: of these given to its jobs.
+    """
 
     host: str
     backend: str
@@ -114,3 +117,8 @@ class OutsideState:
     busy: bool | None = None  # work of that scheduler runs there; None: not known
     since_at: int | None = None
     seen_at: int | None = None
+    word: str = ""
+    responding: bool | None = None
+    cards: int | None = None
+    cards_used: int | None = None
+    partitions: tuple[str, ...] = ()

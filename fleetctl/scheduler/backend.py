@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from fleetctl.clock import Clock
+from fleetctl.config.schema import Scheduler
+from fleetctl.model.probe import Output
 from fleetctl.model.states import Admin
 
 MARK = "fleetctl"  # every reason we give begins with [fleetctl PLAN], so that we undo only what is ours
@@ -32,7 +35,8 @@ class Capability(StrEnum):
 class BackendNode:
     """One node as its engine says. word: the engine's own state, for people; cards: accelerators it counts.
 
-    busy: work of the engine runs there, None when it does not say; ours: the reason carries our mark.
+    busy: work of the engine runs there, None when it does not say; ours: the reason carries our mark; held: its own
+    drain is set, which a node that is merely down does not have, None when `state` alone tells.
     """
 
     host: str
@@ -47,6 +51,7 @@ class BackendNode:
     cards_used: int | None = None
     since_at: int | None = None
     partitions: tuple[str, ...] = ()
+    held: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,15 @@ class BackendView:
     partitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+class Shell(Protocol):
+    """Where an engine's own tools are run: a login node over SSH, or this machine."""
+
+    async def run(
+        self, command: str, *, stdin: bytes = b"", timeout_s: float = 30.0, max_bytes: int = 1 << 20
+    ) -> Output:
+        """One POSIX sh command, as `fleetctl.transport` runs it. Raises UnreachableError and AuthError."""
+
+
 class Backend(Protocol):
     """One endpoint of one engine. All methods have their own time limit and raise FleetctlError."""
 
@@ -127,6 +141,24 @@ class Backend(Protocol):
 
     async def cancel(self, job: str) -> None:
         """End or withdraw a job."""
+
+    async def diagnose(self) -> list[Advice]:
+        """What works and what does not with this version and these rights, for `doctor`. Raises nothing."""
+
+
+class MakeBackend(Protocol):
+    """What a plugin names in `backends`: settings of one `[[schedulers]]` table and a way to its tools -> the endpoint."""
+
+    def __call__(self, settings: Scheduler, shell: Shell, clock: Clock) -> Backend: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One line of a diagnosis. level: "ok", "warn" or "bad"; hint: the next step."""
+
+    level: str
+    text: str
+    hint: str = ""
 
 
 def marked(plan: str, reason: str) -> str:

@@ -122,8 +122,11 @@ _SETTLED: Mapping[Wish, Admin] = {
 
 
 def effective(record: NodeAdmin, outside: OutsideState | None, busy: bool | None) -> Admin:
-    """What a person should see: our own wish where we have one, else what an outside scheduler says."""
-    if outside is not None and outside.busy:
+    """What a person should see: our own wish where we have one, else what an outside scheduler says.
+
+    A node its own scheduler may still give work to is not empty, whatever runs there now.
+    """
+    if outside is not None and (outside.busy or outside.state is Admin.IN_SERVICE):
         busy = True
     own = derive(record.wish, busy)
     if own is Admin.IN_SERVICE and outside is not None:

@@ -6,16 +6,18 @@ A step is marked `doing` before the engine is told and `done` after its answer w
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
 from fleetctl.errors import FleetctlError
-from fleetctl.model.admin import Actor, ActorKind, OutsideState
+from fleetctl.model.admin import Actor, ActorKind, NodeAdmin, OutsideState, Wish
 from fleetctl.model.plan import StepState
 from fleetctl.model.states import Admin
 from fleetctl.scheduler.backend import Backend, BackendNode, BackendView, Capability, marked
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
-from fleetctl.store.nodes import get_admin, list_outside, save_outside
+from fleetctl.store.nodes import get_admin, list_outside, save_admin, save_outside
 from fleetctl.store.plans import (
     BackendStep,
     get_plan,
@@ -36,15 +38,22 @@ class Told:
     again: list[str] = field(default_factory=list)
 
 
-async def look(db: Connections, backend: Backend, now: int) -> BackendView:
-    """Read the engine once and keep its word on every node. Raises FleetctlError; then the last word stays, with its age."""
+async def look(db: Connections, backend: Backend, now: int, known: Container[str] | None = None) -> BackendView:
+    """Read the engine once and keep its word on every node. Raises FleetctlError; then the last word stays, with its age.
+
+    known: hosts of the inventory; nodes of others are read past. None: all.
+    """
     view = await backend.read()
-    states = [outside_of(backend.name, node, int(view.at)) for node in view.nodes.values()]
+    ours = [node for host, node in view.nodes.items() if known is None or host in known]
+    states = [outside_of(backend.name, node, int(view.at)) for node in ours]
     with db.read() as conn:
         before = list_outside(conn)
+        asked = {step.host for step in list_backend_steps(conn)}
     with db.write() as conn:
         save_outside(conn, states)
         for state in states:
+            if state.host not in asked:
+                _let_go(conn, backend.name, before.get(state.host), state, now)
             old = before.get(state.host)
             if old is not None and (old.state, old.reason) == (state.state, state.reason):
                 continue
@@ -56,10 +65,37 @@ async def look(db: Connections, backend: Backend, now: int) -> BackendView:
     return view
 
 
+def _let_go(conn: sqlite3.Connection, backend: str, old: OutsideState | None, new: OutsideState, now: int) -> None:
+    """Somebody resumed there what we had drained: the owner of the node has the last word, so our wish ends."""
+    resumed = old is not None and old.ours and old.state is not Admin.IN_SERVICE and new.state is Admin.IN_SERVICE
+    if not resumed:
+        return
+    record = get_admin(conn, new.host)
+    if record.wish not in (Wish.CORDON, Wish.DRAIN, Wish.MAINT):
+        return  # never asked for there, or held for a reason a scheduler cannot judge (quarantine, repair)
+    who = Actor(ActorKind.OUTSIDE, backend)
+    save_admin(
+        conn,
+        NodeAdmin(
+            record.host,
+            Wish.SERVE,
+            record.version + 1,
+            owner=who,
+            since_at=now,
+            observed=record.observed,
+            observed_at=record.observed_at,
+            released=f"resumed in {backend} by somebody else",
+        ),
+    )
+    body = {"from": record.wish.value, "to": Wish.SERVE.value, "why": "resumed there by somebody else"}
+    append_audit(conn, now, who, "resume", new.host, body)
+
+
 def outside_of(backend: str, node: BackendNode, at: int) -> OutsideState:
     """A node's word as it is kept."""
     return OutsideState(
-        node.host, backend, node.state, node.owner, node.reason, node.ours, node.busy, node.since_at or at, at
+        *(node.host, backend, node.state, node.owner, node.reason, node.ours, node.busy, node.since_at or at, at),
+        *(node.word, node.responding, node.cards, node.cards_used, node.partitions),
     )
 
 
@@ -124,7 +160,8 @@ async def _one(
 
 def reached(node: BackendNode, verb: str) -> bool:
     """Is the node where the step wants it?"""
-    return (node.state is Admin.IN_SERVICE) == (verb == "resume")
+    out = node.state is not Admin.IN_SERVICE if node.held is None else node.held
+    return out != (verb == "resume")
 
 
 def why_not_told(node: BackendNode, step: BackendStep, able: frozenset[Capability], *, take_over: bool) -> str:

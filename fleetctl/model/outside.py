@@ -1,0 +1,78 @@
+"""What schedulers beside ours say: their endpoints, their jobs, and what was asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleetctl.model.admin import Actor
+from fleetctl.model.plan import StepState
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideEndpoint:
+    """How one endpoint fares. nodes: it owns; strangers: of these, not in fleet.toml; trouble: why the last try failed.
+
+    Moments are epoch seconds. ok_at: of its last whole answer, which is what is shown, with that age.
+    """
+
+    name: str
+    kind: str
+    site: str
+    version: str = ""
+    nodes: int | None = None
+    strangers: int | None = None
+    tried_at: int | None = None
+    ok_at: int | None = None
+    trouble: str = ""
+    hint: str = ""
+    trouble_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideJob:
+    """One job of an outside scheduler that waits or runs. cards: in all, None when it does not say."""
+
+    backend: str
+    id: str
+    name: str
+    user: str
+    account: str
+    state: str
+    partition: str
+    hosts: tuple[str, ...]
+    cards: int | None
+    submitted_at: int | None
+    start_at: int | None
+    end_at: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideWindow:
+    """One reservation of an outside scheduler. ours: fleetctl made it."""
+
+    backend: str
+    name: str
+    hosts: tuple[str, ...]
+    start_at: int | None
+    end_at: int | None
+    users: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideOrder:
+    """Something asked of an endpoint. verb: cancel or submit; answer: the job's id, or why not."""
+
+    id: str
+    backend: str
+    verb: str
+    who: Actor
+    created_at: int
+    body: Mapping[str, Any] = field(default_factory=dict)
+    state: StepState = StepState.PENDING
+    attempts: int = 0
+    answer: str = ""

@@ -1,0 +1,124 @@
+"""One endpoint of an outside scheduler: read it, keep what it says with its age, and bring it what is wanted of it."""
+
+from __future__ import annotations
+
+from fleetctl.clock import Clock
+from fleetctl.config.schema import Scheduler
+from fleetctl.errors import FleetctlError, StoreError
+from fleetctl.inventory.inventory import Inventory
+from fleetctl.model.outside import OutsideJob, OutsideWindow
+from fleetctl.scheduler.backend import Backend, BackendJob, BackendNode, BackendView
+from fleetctl.scheduler.telling import look, tell
+from fleetctl.store.connections import Connections
+from fleetctl.store.outside import (
+    replace_jobs,
+    replace_windows,
+    save_endpoint_answer,
+    save_endpoint_trouble,
+    save_node_words,
+)
+from fleetctl.store.plans import list_backend_steps
+from fleetctl.store.words import clean
+
+
+class Lane:
+    """silent: its last round had no answer; nothing is told to it until one comes."""
+
+    def __init__(
+        self, settings: Scheduler, backend: Backend, db: Connections, inventory: Inventory, clock: Clock
+    ) -> None:
+        self.name = backend.name
+        self.silent = True
+        self._settings = settings
+        self._backend = backend
+        self._db = db
+        self._hosts = inventory.hosts
+        self._clock = clock
+        self._jobs: tuple[OutsideJob, ...] | None = None
+        self._windows: tuple[OutsideWindow, ...] | None = None
+
+    async def round(self) -> BackendView | None:
+        """Read and keep; then act. None when it did not answer: then all it said stays as it was."""
+        try:
+            view = await look(self._db, self._backend, int(self._clock.now()), self._hosts)
+        except StoreError:
+            raise
+        except FleetctlError as error:
+            self.silent = True
+            self._note_trouble(error)
+            return None
+        self._keep(view)
+        self.silent = False
+        await self.act()
+        return view
+
+    async def act(self) -> None:
+        """Tell it what is open. Cheap when nothing is."""
+        with self._db.read() as conn:
+            steps = any(step.backend == self.name for step in list_backend_steps(conn))
+        if steps:
+            await tell(self._db, self._backend, int(self._clock.now()))
+
+    def _note_trouble(self, error: FleetctlError) -> None:
+        with self._db.write() as conn:
+            save_endpoint_trouble(
+                conn,
+                self.name,
+                self._settings.kind,
+                self._settings.site,
+                int(self._clock.now()),
+                trouble=clean(str(error), 400),
+                hint=clean(error.hint, 400),
+            )
+
+    def _keep(self, view: BackendView) -> None:
+        at, known = int(view.at), [n for h, n in view.nodes.items() if h in self._hosts]
+        jobs = tuple(_job(self.name, job) for job in view.jobs)
+        windows = tuple(
+            OutsideWindow(self.name, w.name, w.hosts, w.start_at, w.end_at, w.users, w.flags, w.ours)
+            for w in view.reservations
+        )
+        with self._db.write() as conn:
+            save_endpoint_answer(
+                conn,
+                self.name,
+                self._settings.kind,
+                self._settings.site,
+                at,
+                version=clean(view.version, 40),
+                nodes=len(view.nodes),
+                strangers=len(view.nodes) - len(known),
+            )
+            if jobs != self._jobs:
+                replace_jobs(conn, self.name, jobs)
+            if windows != self._windows:
+                replace_windows(conn, self.name, windows)
+            save_node_words(conn, self.name, at, broken(self.name, known), [n.host for n in known])
+        self._jobs, self._windows = jobs, windows
+
+
+def broken(backend: str, nodes: list[BackendNode]) -> dict[str, str]:
+    """Hosts the scheduler itself finds something wrong with, though nobody drained them, and its words for it."""
+    return {
+        n.host: f"{backend} says {n.word}" + (f": {n.reason}" if n.reason else "")
+        for n in nodes
+        if not n.held and (n.responding is False or n.state.value == "cordoned")
+    }
+
+
+def _job(backend: str, job: BackendJob) -> OutsideJob:
+    return OutsideJob(
+        backend,
+        clean(job.id, 100),
+        clean(job.name, 200),
+        clean(job.user, 100),
+        clean(job.account, 100),
+        clean(job.state, 40),
+        clean(job.partition, 100),
+        job.hosts,
+        job.cards,
+        job.submitted_at,
+        job.start_at,
+        job.end_at,
+        clean(job.reason, 200),
+    )

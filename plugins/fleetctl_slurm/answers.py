@@ -1,0 +1,205 @@
+"""What the bulk queries print -> nodes, partitions, jobs, reservations. Pure; the same text on 22.05, 24.11 and 26.05.
+
+Records end with `|NONCE|`, so that a reason or a job name may hold bars and line ends. What cannot be read is counted,
+and more than a few of them make the whole answer unreadable: an empty list is never an empty cluster.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from fleetctl.errors import ParseError
+from fleetctl.model.states import Admin
+from fleetctl.scheduler.backend import BackendJob, BackendNode, BackendReservation, is_ours
+from fleetctl_slurm.words import (
+    admin_of,
+    count_allocated_cpus,
+    count_cards,
+    expand_hosts,
+    is_busy,
+    is_name,
+    known_name,
+    parse_moment,
+    parse_state,
+)
+
+NODE_FIELDS = (
+    "NodeList", "Partition", "Available", "StateComplete", "Gres", "GresUsed", "CPUsState", "User", "Timestamp",
+    "Reason",
+)  # fmt: skip
+JOB_FIELDS = (
+    "JobArrayID", "State", "Partition", "Account", "UserName", "NumNodes", "tres-alloc", "tres-per-node",
+    "tres-per-job", "SubmitTime", "StartTime", "EndTime", "NodeList", "Reason", "Name",
+)  # fmt: skip
+MARK = "fleetctl_"  # reservations of ours begin with it
+NO_REASON = frozenset({"", "none", "(null)"})
+_BAD_SHARE = 0.1  # of the records: above that the answer is of a form we do not know
+_PAIR = re.compile(r"([A-Za-z]+)=(\S*)")
+_TEXT = 400  # characters kept of a reason or a job name
+
+
+def fields_option(fields: Iterable[str], nonce: str) -> str:
+    """The value of `-O`: every field unshortened, each record closed by the nonce."""
+    return ",".join(f"{f}:|" for f in fields) + f"{nonce}|"
+
+
+@dataclass
+class NodeAnswer:
+    """partitions: name -> its nodes, in the order of the answer; bad: records that could not be read."""
+
+    nodes: dict[str, BackendNode] = field(default_factory=dict)
+    partitions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    bad: int = 0
+
+
+def parse_nodes(text: str, nonce: str, rename: Callable[[str], str] = str) -> NodeAnswer:
+    """One node each, however many partitions it is in. rename: Slurm's name -> the inventory's.
+
+    Raises ParseError when the text ends inside a record or most of it is of another form.
+    """
+    answer = NodeAnswer()
+    members: dict[str, list[str]] = {}
+    records = _records(text, nonce, len(NODE_FIELDS))
+    for row in records:
+        if row is None or not is_name(row[0]) or not row[3].strip():
+            answer.bad += 1
+            continue
+        host, partition = rename(row[0]), row[1].rstrip("*")
+        if is_name(partition):
+            members.setdefault(partition, []).append(host)
+        if host not in answer.nodes:
+            answer.nodes[host] = _node(host, row)
+    _refuse_bad(answer.bad, len(records), "sinfo")
+    answer.partitions = {name: tuple(hosts) for name, hosts in members.items()}
+    of: dict[str, list[str]] = {}
+    for name, hosts in members.items():
+        for host in hosts:
+            of.setdefault(host, []).append(name)
+    answer.nodes = {h: replace(n, partitions=tuple(of.get(h, ()))) for h, n in answer.nodes.items()}
+    return answer
+
+
+def _node(host: str, row: list[str]) -> BackendNode:
+    state = parse_state(row[3])
+    busy = is_busy(state, count_allocated_cpus(row[6]))
+    reason = "" if row[9].strip().lower() in NO_REASON else _line(row[9])
+    return BackendNode(
+        host=host,
+        state=admin_of(state, busy),
+        word=_line(row[3], 80),
+        reason=reason,
+        owner=known_name(row[7])[:80] if reason else "",
+        ours=is_ours(reason),
+        busy=busy,
+        responding=state.responding,
+        cards=count_cards(row[4]),
+        cards_used=count_cards(row[5]) if count_cards(row[4]) is not None else None,
+        since_at=parse_moment(row[8]),
+        held=state.held,
+    )
+
+
+def parse_jobs(text: str, nonce: str, rename: Callable[[str], str] = str) -> tuple[list[BackendJob], int]:
+    """Jobs that wait or run, and how many records could not be read. Raises ParseError as parse_nodes does."""
+    jobs: list[BackendJob] = []
+    bad = 0
+    records = _records(text, nonce, len(JOB_FIELDS))
+    for row in records:
+        if row is None or not row[0].strip() or not row[1].strip():
+            bad += 1
+            continue
+        nodes = int(row[5]) if row[5].isdecimal() and len(row[5]) < 9 else None
+        state = _line(row[1], 40).lower()
+        jobs.append(
+            BackendJob(
+                id=_line(row[0], 80),
+                name=_line(row[14], 120),
+                user=known_name(row[4])[:80],
+                state=state,
+                partition=_line(row[2], 80),
+                account=known_name(row[3])[:80],
+                hosts=tuple(rename(h) for h in expand_hosts(row[12])),
+                cards=_job_cards(row[6], row[7], row[8], nodes),
+                submitted_at=parse_moment(row[9]),
+                start_at=parse_moment(row[10]),
+                end_at=parse_moment(row[11]),
+                reason="" if row[13].strip().lower() in NO_REASON else _line(row[13], 160),
+            )
+        )
+    _refuse_bad(bad, len(records), "squeue")
+    return jobs, bad
+
+
+def _job_cards(allocated: str, per_node: str, per_job: str, nodes: int | None) -> int | None:
+    """What was given, where Slurm tracks cards (slurmdbd); else what was asked for."""
+    given = count_cards(allocated)
+    if given is not None:
+        return given
+    each = count_cards(per_node)
+    if each is not None and nodes is not None:
+        return each * nodes
+    return count_cards(per_job)
+
+
+def parse_reservations(text: str, rename: Callable[[str], str] = str) -> list[BackendReservation]:
+    """`scontrol -o show reservation`: a line each; lines of another form are passed over."""
+    found = []
+    for line in text.splitlines():
+        pairs = dict(_PAIR.findall(line))
+        name = pairs.get("ReservationName", "")
+        if not is_name(name):
+            continue
+        users = tuple(u for key in ("Users", "Accounts") for u in pairs.get(key, "").split(",") if known_name(u))
+        found.append(
+            BackendReservation(
+                name=name,
+                hosts=tuple(rename(h) for h in expand_hosts(pairs.get("Nodes", ""))),
+                start_at=parse_moment(pairs.get("StartTime", "")),
+                end_at=parse_moment(pairs.get("EndTime", "")),
+                users=users,
+                flags=tuple(f for f in pairs.get("Flags", "").split(",") if known_name(f)),
+                ours=name.startswith(MARK),
+            )
+        )
+    return found
+
+
+def explain_windows(
+    nodes: dict[str, BackendNode], reservations: Iterable[BackendReservation], now: float
+) -> dict[str, BackendNode]:
+    """Nodes in maintenance get the reservation as their reason: Slurm itself names none."""
+    windows = {
+        host: held
+        for held in reservations
+        for host in held.hosts
+        if (held.start_at or 0) <= now and (held.end_at is None or held.end_at > now)
+    }
+    return {
+        host: replace(node, reason=f"reservation {windows[host].name}", ours=windows[host].ours)
+        if node.state is Admin.MAINTENANCE and not node.reason and host in windows
+        else node
+        for host, node in nodes.items()
+    }
+
+
+def _records(text: str, nonce: str, width: int) -> list[list[str] | None]:
+    """Fields of every record, None for one with too few. Raises ParseError when the last has no end."""
+    *whole, rest = text.split(f"|{nonce}|")
+    if rest.strip():
+        raise ParseError("the answer ends inside a record", hint="asked again at the next round")
+    return [parts if len(parts := r.lstrip("\r\n").split("|", width - 1)) == width else None for r in whole]
+
+
+def _refuse_bad(bad: int, total: int, tool: str) -> None:
+    if bad > max(1.0, total * _BAD_SHARE) or (bad and bad == total):
+        raise ParseError(
+            f"{bad} of {total} records of {tool} are of a form nobody here knows",
+            hint=f"is this Slurm older than 22.05? run {tool} by hand and compare with the README of the plugin",
+        )
+
+
+def _line(text: str, limit: int = _TEXT) -> str:
+    """One printable line of bounded length: a reason may hold line ends and escape sequences."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())[:limit]

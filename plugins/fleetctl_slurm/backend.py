@@ -1,0 +1,337 @@
+"""One Slurm cluster: read in one script a round, told by scontrol, sbatch and scancel; every write is read back."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+
+from fleetctl.clock import Clock
+from fleetctl.config.schema import Scheduler
+from fleetctl.errors import (
+    AuthError,
+    ConflictError,
+    FleetctlError,
+    NotFoundError,
+    ParseError,
+    TimedOutError,
+    UnreachableError,
+    UsageError,
+)
+from fleetctl.model.probe import Outcome
+from fleetctl.scheduler.backend import Advice, BackendNode, BackendView, Capability, Shell
+from fleetctl_slurm.answers import (
+    JOB_FIELDS,
+    MARK,
+    NODE_FIELDS,
+    explain_windows,
+    fields_option,
+    parse_jobs,
+    parse_nodes,
+    parse_reservations,
+)
+from fleetctl_slurm.rights import RIGHTS_COMMANDS, Rights, read_rights
+from fleetctl_slurm.script import Part, script, split
+from fleetctl_slurm.words import is_name
+
+PING_TIMEOUT_S = 5.0  # a dead controller answers `scontrol ping` in 0.2 s, and every other question after 10 s
+RIGHTS_FOR_S = 600.0  # rights change rarely, and asking for them takes a slurmdbd where there is one
+MAX_BYTES = 32 * 1024 * 1024  # 12,500 nodes in three partitions and 20,000 jobs print 10 MB
+_JOB = re.compile(r"\d{1,10}(?:_\d{1,9})?")
+_KNOWN = ((22, 5), (26, 5))  # releases the output was compared on
+
+
+class SlurmBackend:
+    """Implements fleetctl.scheduler.backend.Backend."""
+
+    def __init__(self, settings: Scheduler, shell: Shell, clock: Clock) -> None:
+        self._settings = settings
+        self._shell = shell
+        self._clock = clock
+        self._rights: Rights | None = None
+        self._rights_at = 0.0
+        before, found, after = settings.node_pattern.partition("{name}")
+        if not found:
+            raise UsageError(
+                f"{settings.endpoint}: node_pattern {settings.node_pattern!r} has no {{name}}",
+                hint='write for example "{name}" or "{name}-ib"',
+            )
+        self._before, self._after = before, after
+
+    @property
+    def name(self) -> str:
+        return self._settings.endpoint
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    async def read(self) -> BackendView:
+        """Ping, then nodes, jobs and reservations, one bulk query each, in one script.
+
+        Raises UnreachableError (no way there, or the controller is down), TimedOutError, ParseError (half an answer,
+        or one of an unknown form, or an empty one).
+        """
+        nonce = secrets.token_hex(8)
+        parts = await self._ask(
+            {
+                "ping": ("scontrol", "ping"),
+                "version": ("scontrol", "--version"),
+                "nodes": ("sinfo", "-h", "-N", "-a", "-O", fields_option(NODE_FIELDS, nonce)),
+                "jobs": ("squeue", "-h", "-a", "-O", fields_option(JOB_FIELDS, nonce)),
+                "windows": ("scontrol", "-o", "show", "reservation"),
+            },
+            nonce,
+            ping=True,
+        )
+        at = self._clock.now()
+        nodes = parse_nodes(self._text(parts, "nodes"), nonce, self._host)
+        if not nodes.nodes:
+            raise ParseError(
+                f"{self.name} names no node at all", hint="an empty answer is not taken for an empty fleet"
+            )
+        jobs, _ = parse_jobs(self._text(parts, "jobs"), nonce, self._host)
+        windows = parse_reservations(self._text(parts, "windows"), self._host)
+        return BackendView(
+            at=at,
+            version=self._version(parts.get("version", Part()).out),
+            nodes=explain_windows(nodes.nodes, windows, at),
+            jobs=jobs,
+            reservations=windows,
+            partitions=nodes.partitions,
+        )
+
+    async def read_node(self, host: str) -> BackendNode:
+        nonce = secrets.token_hex(8)
+        node = self._node(host)
+        command = ("sinfo", "-h", "-N", "-a", "-n", node, "-O", fields_option(NODE_FIELDS, nonce))
+        parts = await self._ask({"ping": ("scontrol", "ping"), "nodes": command}, nonce, ping=True)
+        found = parse_nodes(self._text(parts, "nodes"), nonce, self._host).nodes
+        if host not in found:
+            raise NotFoundError(f"{self.name} knows no node {node}", hint="is it in a partition there? see `sinfo -N`")
+        return found[host]
+
+    async def capabilities(self) -> frozenset[Capability]:
+        if self._settings.read_only:
+            return frozenset()
+        return (await self._ask_rights()).capabilities
+
+    # -- acting -------------------------------------------------------------------------------------------------------
+
+    async def drain(self, host: str, reason: str) -> None:
+        await self._change(
+            "scontrol", "update", f"nodename={self._node(host)}", "state=drain", f"reason={_plain(reason)}"
+        )
+
+    async def resume(self, host: str) -> None:
+        await self._change("scontrol", "update", f"nodename={self._node(host)}", "state=resume")
+
+    async def reserve(
+        self, name: str, hosts: Sequence[str], start_at: int, end_at: int | None, *, users: Sequence[str], maint: bool
+    ) -> str:
+        """Named with our mark. users: for a hold, accounts or users as `reserve_for` says; maint: nobody gets in."""
+        full = name if name.startswith(MARK) else MARK + re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:100]
+        nodes = ",".join(self._node(h) for h in hosts)
+        if not nodes:
+            raise UsageError("a reservation of no node")
+        words = [f"reservationname={full}", f"starttime={_moment(start_at)}", f"nodes={nodes}"]
+        words.append(f"endtime={_moment(end_at)}" if end_at is not None else "duration=infinite")
+        if maint:
+            words += ["users=root", "flags=maint,ignore_jobs"]
+        else:
+            bad = [u for u in users if not is_name(u)]
+            if bad or not users:
+                raise UsageError(f"{self.name} cannot hold nodes for {', '.join(bad) or 'nobody'}")
+            words.append(f"{self._settings.reserve_for}={','.join(users)}")
+        await self._change("scontrol", "create", "reservation", *words)
+        return full
+
+    async def unreserve(self, name: str) -> None:
+        if not name.startswith(MARK) or not is_name(name):
+            raise ConflictError(f"reservation {name} of {self.name} is not ours")
+        await self._change("scontrol", "delete", f"reservationname={name}")
+
+    async def submit(self, script: str, *, name: str, partition: str, nodes: int, cards: int, duration_s: int) -> str:
+        """Queue a batch script; its id. The comment carries our mark."""
+        if not script.startswith("#!"):
+            raise UsageError("a batch script begins with #!", hint="#!/bin/sh")
+        words = [f"--job-name={_plain(name)}", f"--nodes={nodes}", "--comment=[fleetctl]", "--output=/dev/null"]
+        words.append(f"--time={max(1, -(-duration_s // 60))}")
+        if partition:
+            words.append(f"--partition={partition}")
+        if cards:
+            words.append(f"--gres={self._settings.gres}:{cards}")
+        part = await self._change("sbatch", "--parsable", *words, stdin=script.encode())
+        job = part.out.strip().split(";")[0]
+        if not _JOB.fullmatch(job):
+            raise ParseError(f"{self.name} took the job but named no id: {part.out[:80]!r}", hint="look at `squeue`")
+        return job
+
+    async def cancel(self, job: str) -> None:
+        """Raises NotFoundError for a job it does not know: scancel itself says nothing then."""
+        if not _JOB.fullmatch(job):
+            raise UsageError(f"{job!r} is no job id of {self.name}", hint="a number, or a number_index of an array")
+        nonce = secrets.token_hex(8)
+        parts = await self._ask({"job": ("squeue", "-h", "-a", "-j", job, "-O", "JobID:|")}, nonce)
+        known = parts.get("job", Part())
+        if "Invalid job id" in known.err or (known.status == 0 and not known.out.strip()):
+            raise NotFoundError(f"{self.name} knows no job {job}", hint="it may have ended; see `squeue`")
+        await self._change("scancel", job)
+
+    async def diagnose(self) -> list[Advice]:
+        try:
+            view = await self.read()
+        except FleetctlError as error:
+            return [Advice("bad", str(error), error.hint)]
+        found = [
+            Advice(
+                "ok",
+                f"Slurm {view.version or 'of unknown version'}: {len(view.nodes)} nodes in {len(view.partitions)}"
+                f" partitions, {len(view.jobs)} jobs, {len(view.reservations)} reservations",
+            )
+        ]
+        if not _is_known(view.version):
+            text = f"version {view.version or 'unknown'} was never compared; 22.05 to 26.05 were"
+            found.append(Advice("warn", text, "compare `fleetctl nodes` with `sinfo -N` once"))
+        if self._settings.read_only:
+            return [*found, Advice("ok", "read only, as fleet.toml says")]
+        try:
+            rights = await self._ask_rights(fresh=True)
+        except FleetctlError as error:
+            return [*found, Advice("bad", str(error), error.hint)]
+        return [*found, *rights.advice()]
+
+    # -- how it is asked ----------------------------------------------------------------------------------------------
+
+    async def _ask(
+        self, commands: Mapping[str, Sequence[str]], nonce: str, *, ping: bool = False, stdin: bytes = b""
+    ) -> dict[str, Part]:
+        settings = self._settings
+        text = script(
+            commands,
+            nonce,
+            timeout_s=settings.timeout_s,
+            bin_path=settings.bin,
+            conf=settings.conf,
+            first="ping" if ping else "",
+            first_timeout_s=min(PING_TIMEOUT_S, settings.timeout_s),
+        )
+        limit = settings.timeout_s * len(commands) + 15.0
+        output = await self._shell.run(text, stdin=stdin, timeout_s=limit, max_bytes=MAX_BYTES)
+        parts = split(nonce, output.stdout, output.stderr)
+        if ping:
+            self._check_ping(parts.get("ping", Part()), output.stderr)
+        if output.outcome is Outcome.TIMEOUT:
+            raise TimedOutError(
+                f"{self.name} did not answer within {limit:.0f} s", hint="is its login node overloaded?"
+            )
+        if output.outcome is Outcome.CUT:
+            raise ParseError(f"{self.name} printed more than {MAX_BYTES >> 20} MiB", hint="its answer was not used")
+        if output.outcome is Outcome.LOST:
+            raise UnreachableError(f"{self.name}: the connection ended before the answer did")
+        return parts
+
+    def _check_ping(self, ping: Part, stderr: str) -> None:
+        if ping.status == 127:
+            raise NotFoundError(
+                f"{self.name}: no scontrol there", hint="set `bin` of its [[schedulers]] table to the folder of Slurm"
+            )
+        if ping.timed_out:
+            raise TimedOutError(
+                f"{self.name}: `scontrol ping` did not end within {PING_TIMEOUT_S:.0f} s",
+                hint="slurmctld or munged hangs there",
+            )
+        if " is UP" in ping.out and ping.status is not None:
+            return
+        said = ping.err or ping.out.strip() or stderr.strip()
+        raise UnreachableError(
+            f"{self.name}: the controller does not answer ({_short(said) or 'nothing was said'})",
+            hint="what it said last stays, with its age; look at slurmctld there",
+        )
+
+    def _text(self, parts: Mapping[str, Part], name: str) -> str:
+        part = parts.get(name, Part())
+        if part.timed_out:
+            raise TimedOutError(f"{self.name}: the query for {name} did not end in time", hint="slurmctld is busy")
+        if part.status is None:
+            raise ParseError(f"{self.name}: half an answer, {name} is cut short", hint="asked again at the next round")
+        if part.status != 0:
+            raise ParseError(
+                f"{self.name}: the query for {name} failed: {_short(part.err)}", hint="try it by hand there"
+            )
+        return part.out
+
+    async def _change(self, *words: str, stdin: bytes = b"") -> Part:
+        """Run one command that changes something. Raises what its error message means."""
+        if self._settings.read_only:
+            raise ConflictError(f"{self.name} is read only", hint="fleet.toml says so: read_only")
+        prefix = shlex.split(self._settings.prefix)
+        nonce = secrets.token_hex(8)
+        parts = await self._ask({"change": (*prefix, *words)}, nonce, stdin=stdin)
+        part = parts.get("change", Part())
+        if part.status == 0:
+            return part
+        raise self._meaning(part, words)
+
+    def _meaning(self, part: Part, words: Sequence[str]) -> FleetctlError:
+        said, low = _short(part.err or part.out), (part.err + part.out).lower()
+        what = f"{self.name}: {' '.join(words[:3])}"
+        if part.status is None or part.timed_out:
+            return TimedOutError(
+                f"{what} did not end in time; nobody knows whether it was done", hint="it is read back"
+            )
+        if part.status == 127:
+            return NotFoundError(f"{what}: {said or 'no such command'}", hint="set `bin` of its [[schedulers]] table")
+        if any(w in low for w in ("invalid user id", "permission denied", "access denied", "a password is required")):
+            return AuthError(
+                f"{what}: refused ({said})",
+                hint='needs root, SlurmUser or AdminLevel=Administrator there, or prefix = "sudo -n" with a rule for it',
+            )
+        if any(w in low for w in ("invalid node name", "invalid job id", "reservation is invalid")):
+            return NotFoundError(f"{what}: {said}")
+        if any(w in low for w in ("unable to contact", "connection refused", "timed out", "munge")):
+            return UnreachableError(f"{what}: {said}")
+        return ConflictError(f"{what}: {said or f'exit status {part.status}'}")
+
+    async def _ask_rights(self, *, fresh: bool = False) -> Rights:
+        now = self._clock.monotonic()
+        if self._rights is None or fresh or now - self._rights_at > RIGHTS_FOR_S:
+            parts = await self._ask(RIGHTS_COMMANDS, secrets.token_hex(8))
+            self._rights, self._rights_at = read_rights(parts, prefix=self._settings.prefix), now
+        return self._rights
+
+    # -- names --------------------------------------------------------------------------------------------------------
+
+    def _host(self, node: str) -> str:
+        """The inventory's name for one of its nodes; a node that does not fit the pattern keeps its own."""
+        inner = node.removeprefix(self._before).removesuffix(self._after)
+        return inner if inner and f"{self._before}{inner}{self._after}" == node else node
+
+    def _node(self, host: str) -> str:
+        node = f"{self._before}{host}{self._after}"
+        if not is_name(node):
+            raise UsageError(f"{node!r} cannot be the name of a node")
+        return node
+
+    @staticmethod
+    def _version(text: str) -> str:
+        match = re.search(r"\b(\d{2}\.\d{2}(?:\.\d{1,3})?)\b", text)
+        return match[1] if match else ""
+
+
+def _is_known(version: str) -> bool:
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return match is not None and _KNOWN[0] <= (int(match[1]), int(match[2])) <= _KNOWN[1]
+
+
+def _moment(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+
+
+def _plain(text: str) -> str:
+    """One printable line: a reason is shown on many terminals."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:200]

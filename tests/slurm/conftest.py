@@ -1,0 +1,200 @@
+"""A real Slurm on loopback where ../shared and Debian's packages exist: four nodes, a second to start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetctl.clock import SystemClock
+from fleetctl.config.schema import Config, HostGroup, Poll, Scheduler, Site
+from fleetctl.inventory import Inventory, build_inventory
+from fleetctl.model.admin import Actor, ActorKind
+from fleetctl.model.host import Host
+from fleetctl.model.plan import Action, Plan
+from fleetctl.model.probe import Output
+from fleetctl.operations import apply, plan_drain, plan_resume
+from fleetctl.scheduler.outside import Lane
+from fleetctl.scheduler.tick import tick
+from fleetctl.store.database import Database
+from fleetctl.transport.local import LocalTransport
+from fleetctl.views import nodes
+from fleetctl.views.nodes import NodeRow
+from fleetctl_slurm.backend import SlurmBackend
+
+SLURMBED = Path(__file__).resolve().parents[2] / ".." / "shared" / "testbed" / "slurm" / "slurmbed.py"
+TOOLS = ("slurmctld", "slurmd", "munged", "sinfo", "scontrol")
+
+# Debian: slurm-wlm, slurm-wlm-jwt-plugin, munge. A checkout without them keeps the tests on recorded text.
+collect_ignore = [] if SLURMBED.exists() and all(shutil.which(t) for t in TOOLS) else ["test_bed.py"]
+
+NODES = ("osl-h100-01", "osl-h100-02", "osl-h100-03", "szx-910b-01")
+_GROUP = {"sockets": 2, "cores": 8, "mem_mb": 64000, "features": [], "weight": 1}
+LAYOUT = {
+    "cluster": "bed",
+    "groups": [
+        {"site": "osl", "vendor": "nvidia", "partition": "osl-h100", "prefix": "osl-h100-", "count": 3}
+        | {"gres": "gpu:h100:8"}
+        | _GROUP,
+        {"site": "szx", "vendor": "huawei", "partition": "szx-910b", "prefix": "szx-910b-", "count": 1}
+        | {"gres": "npu:910b:8"}
+        | _GROUP,
+    ],
+}
+
+
+PERSON = Actor(ActorKind.PERSON, "ops")
+
+
+class Bed:
+    """One running Slurm."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "bed"
+        (folder / "layout.json").write_text(json.dumps(LAYOUT))
+        self.layout = folder / "layout.json"
+
+    @property
+    def bin(self) -> str:
+        return str(self.folder / "bin")
+
+    def control(self, verb: str, *words: str) -> None:
+        done = subprocess.run(
+            [sys.executable, SLURMBED, verb, "--dir", self.folder, *words], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+
+    def __call__(self, tool: str, *words: str, stdin: str = "") -> str:
+        """Run one of Slurm's own commands, as an administrator there would."""
+        done = subprocess.run(
+            [f"{self.bin}/{tool}", *words], input=stdin, capture_output=True, text=True, timeout=60, cwd=self.folder
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def job(self, node: str, cards: int = 8, *words: str) -> str:
+        """A job that stays until it is cancelled; it runs when this returns."""
+        kind = "npu" if "910b" in node else "gpu"
+        asked = ["-p", "all", "-w", node, f"--gres={kind}:{cards}", "-o", "/dev/null", *words]
+        job = self("sbatch", "--parsable", *asked, stdin="#!/bin/sh\nexec sleep 600\n")
+        self.wait(lambda: self("squeue", "-h", "-j", job, "-o", "%T") == "RUNNING")
+        return job
+
+    def state(self, node: str) -> str:
+        return self("sinfo", "-h", "-N", "-p", "all", "-n", node, "-O", "StateComplete:")
+
+    def wait(self, there: Callable[[], bool], limit_s: float = 30.0) -> None:
+        """Slurm's own pace: there is no event to wait for from outside."""
+        for _ in range(int(limit_s * 10)):
+            if there():
+                return
+            subprocess.run(["sleep", "0.1"], check=True)
+        pytest.fail("Slurm did not come to the expected state")
+
+    def settle(self) -> None:
+        """No job, no drain, no reservation, the controller up."""
+        for line in self("scontrol", "-o", "show", "reservation").splitlines():
+            if line.startswith("ReservationName="):
+                self("scontrol", "delete", line.split()[0])
+        self("scancel", "-u", "root")
+        for node in NODES:
+            self.wait(lambda node=node: "+completing" not in self.state(node) and "alloc" not in self.state(node))
+            if "drain" in self.state(node):
+                self("scontrol", "update", f"nodename={node}", "state=resume")
+            self.wait(lambda node=node: self.state(node) == "idle")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Bed]:
+    # Not below pytest's own folder: unix sockets need short paths, and other users must pass through.
+    with tempfile.TemporaryDirectory(prefix="sb") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        bed = Bed(folder)
+        try:
+            bed.control("start", "--layout", str(bed.layout))
+            yield bed
+        finally:
+            bed.control("stop", "--rm")
+
+
+@pytest.fixture
+def bed(cluster: Bed) -> Iterator[Bed]:
+    """The cluster, idle before and after."""
+    yield cluster
+    cluster.settle()
+
+
+class Desk:
+    """fleetctl beside the bed: a store, an inventory of its nodes, and the lane the engine runs."""
+
+    def __init__(self, folder: Path, bed: Bed, **more: object) -> None:
+        settings = {"site": "osl", "name": "slurm@osl", "bin": bed.bin, "timeout_s": 20.0, **more}
+        self.config = Config(
+            sites=(Site(name="osl", max_drain_pct=100.0), Site(name="szx", max_drain_pct=100.0)),
+            hosts=(
+                HostGroup(nodes="osl-h100-[01-03]", site="osl", cards=8),
+                HostGroup(nodes="szx-910b-01", site="szx", cards=8),
+            ),
+            schedulers=(Scheduler(**settings),),  # type: ignore[arg-type]
+            poll=Poll(interval_s=5.0),
+        )
+        self.inventory: Inventory = build_inventory(self.config)
+        self.db = Database.open(folder / "fleet.db", write=True)
+        self.clock = SystemClock()
+        self.backend = SlurmBackend(self.config.schedulers[0], _Local(), self.clock)
+        self.lane = Lane(self.config.schedulers[0], self.backend, self.db, self.inventory, self.clock)
+
+    @property
+    def now(self) -> float:
+        return time.time()
+
+    async def until(self, there: Callable[[], bool], rounds: int = 60) -> None:
+        """Rounds and ticks as the engine has them, until something holds."""
+        for _ in range(rounds):
+            await self.lane.round()
+            tick(self.db, self.inventory, self.now, config=self.config)
+            if there():
+                return
+            await asyncio.to_thread(subprocess.run, ["sleep", "0.3"], check=True)
+        pytest.fail("fleetctl did not come to the expected state")
+
+    def node(self, name: str) -> NodeRow:
+        with self.db.read() as conn:
+            (row,) = nodes.load(conn, self.inventory, self.now, config=self.config, host=name)
+        return row
+
+    def apply(self, plan: Plan) -> Action:
+        return apply(self.db, plan, PERSON, inventory=self.inventory, config=self.config, now=self.now)
+
+    def drain(self, node: str, reason: str = "hw: fan 3") -> Action:
+        plan = plan_drain(self.db, self.inventory, node, reason, who=PERSON, now=self.now, config=self.config)
+        return self.apply(plan)
+
+    def resume(self, node: str, **more: bool) -> Plan:
+        return plan_resume(self.db, self.inventory, node, who=PERSON, now=self.now, config=self.config, **more)
+
+
+class _Local:
+    async def run(self, command: str, **limits: Any) -> Output:
+        session = await LocalTransport().connect(Host("here", "osl", transport="local"))
+        try:
+            return await session.run(command, **limits)
+        finally:
+            await session.close()
+
+
+@pytest.fixture
+def desk(bed: Bed, tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path, bed)
+    with made.db:
+        yield made

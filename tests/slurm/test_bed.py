@@ -1,0 +1,148 @@
+"""The same verbs against a real Slurm 22.05: who owns a node, what holds a drain back, who may end it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from fleetctl.errors import ConflictError, NotFoundError
+from fleetctl.model.states import Admin
+from fleetctl.scheduler.backend import Capability
+from fleetctl.store.audit import list_audit
+from fleetctl.store.findings import list_findings
+from fleetctl.store.nodes import list_outside
+from fleetctl.store.outside import list_jobs, list_outside_endpoints
+
+from .conftest import NODES, Bed, Desk
+
+pytestmark = pytest.mark.peers
+
+
+async def test_a_job_holds_the_drain_back_and_its_end_lets_it_through(bed: Bed, desk: Desk) -> None:
+    job = bed.job("osl-h100-01")
+    await desk.until(lambda: desk.node("osl-h100-01").name in _hosts(desk))
+    action = desk.drain("osl-h100-01")
+    await desk.until(lambda: "drain" in bed.state("osl-h100-01"))
+    reason = bed("sinfo", "-h", "-N", "-p", "all", "-n", "osl-h100-01", "-O", "Reason:")
+    assert reason == f"[fleetctl {action.plan}] hw: fan 3"
+    await desk.until(lambda: desk.node("osl-h100-01").admin is Admin.DRAINING)
+    with desk.db.read() as conn:
+        (running,) = list_jobs(conn, host="osl-h100-01")
+    assert (running.id, running.user, running.cards) == (job, "root", 8)
+
+    bed("scancel", job)
+    await desk.until(lambda: desk.node("osl-h100-01").admin is Admin.DRAINED)
+    assert bed.state("osl-h100-01") == "idle+drain"
+
+    desk.apply(desk.resume("osl-h100-01"))
+    await desk.until(lambda: bed.state("osl-h100-01") == "idle")
+    await desk.until(lambda: desk.node("osl-h100-01").admin is Admin.IN_SERVICE)
+
+
+async def test_an_administrators_own_drain_is_shown_and_stays(bed: Bed, desk: Desk) -> None:
+    bed("scontrol", "update", "nodename=osl-h100-02", "state=drain", "reason=xid|79, gpu 3")
+    await desk.until(lambda: desk.node("osl-h100-02").admin is Admin.DRAINED)
+    row = desk.node("osl-h100-02")
+    assert (row.owner, row.reason) == ("outside:slurm@osl:root", "xid|79, gpu 3")
+
+    plan = desk.resume("osl-h100-02")
+    assert not plan.nodes
+    assert "xid|79" in plan.skipped[0].skip
+    await desk.until(lambda: True)
+    assert bed.state("osl-h100-02") == "idle+drain"
+
+    desk.apply(desk.resume("osl-h100-02", take_over=True))
+    await desk.until(lambda: bed.state("osl-h100-02") == "idle")
+
+
+async def test_what_somebody_resumes_there_is_not_drained_again(bed: Bed, desk: Desk) -> None:
+    await desk.until(lambda: len(_hosts(desk)) == 4)
+    desk.drain("osl-h100-03")
+    await desk.until(lambda: desk.node("osl-h100-03").admin is Admin.DRAINED)
+    bed("scontrol", "update", "nodename=osl-h100-03", "state=resume")
+    await desk.until(lambda: desk.node("osl-h100-03").admin is Admin.IN_SERVICE)
+    with desk.db.read() as conn:
+        (entry,) = [e for e in list_audit(conn, subject="osl-h100-03") if e.verb == "resume"]
+    assert str(entry.who) == "outside:slurm@osl"
+    await desk.until(lambda: True)
+    assert bed.state("osl-h100-03") == "idle"
+
+
+async def test_a_dead_controller_is_an_old_answer_and_not_a_dead_fleet(bed: Bed, desk: Desk) -> None:
+    await desk.until(lambda: len(_hosts(desk)) == 4)
+    before = _hosts(desk)
+    bed.control("fault", "kill", "ctld")
+    try:
+        began = time.monotonic()
+        assert await desk.lane.round() is None
+        assert time.monotonic() - began < 5, "scontrol ping tells at once; every other client waits"
+        assert _hosts(desk) == before
+        with desk.db.read() as conn:
+            (endpoint,) = list_outside_endpoints(conn)
+            (finding,) = list_findings(conn)
+        assert endpoint.ok_at is not None
+        assert "does not answer" in endpoint.trouble
+        assert finding.rule == "scheduler.silent"
+        assert desk.node("osl-h100-01").admin is Admin.IN_SERVICE
+        desk.drain("osl-h100-01")
+        await desk.lane.round()
+        assert desk.node("osl-h100-01").admin is Admin.DRAINING, "wished, but nobody was told yet"
+    finally:
+        bed.control("fault", "revive", "ctld")
+    await desk.until(lambda: desk.node("osl-h100-01").admin is Admin.DRAINED)
+    with desk.db.read() as conn:
+        assert not [f for f in list_findings(conn) if f.rule == "scheduler.silent"]
+
+
+async def test_the_same_nodes_in_three_partitions_are_read_once(bed: Bed, desk: Desk) -> None:
+    view = await desk.backend.read()
+    assert tuple(view.nodes) == NODES
+    assert set(view.partitions["all"]) == set(NODES)
+    assert {n.cards for n in view.nodes.values()} == {8}
+    assert view.version.startswith("22.05")
+    assert not view.jobs
+
+
+async def test_jobs_reservations_and_what_is_refused(bed: Bed, desk: Desk) -> None:
+    backend = desk.backend
+    assert Capability.DRAIN in await backend.capabilities()
+    start = int(time.time()) + 600
+    name = await backend.reserve("r-1", ["osl-h100-02"], start, start + 600, users=(), maint=True)
+    job = await backend.submit(
+        "#!/bin/sh\nsleep 600\n", name="probe", partition="osl-h100", nodes=1, cards=2, duration_s=600
+    )
+    bed.wait(lambda: bed("squeue", "-h", "-j", job, "-o", "%T") == "RUNNING")
+    view = await backend.read()
+    (held,) = view.reservations
+    assert (held.name, held.hosts, held.start_at, held.ours) == (name, ("osl-h100-02",), start, True)
+    (seen,) = view.jobs
+    assert (seen.id, seen.cards, len(seen.hosts)) == (job, 2, 1)
+    assert view.nodes[seen.hosts[0]].cards_used == 2
+    await backend.cancel(job)
+    await backend.unreserve(name)
+    with pytest.raises(NotFoundError):
+        await backend.cancel("987654")
+    with pytest.raises(NotFoundError):
+        await backend.drain("nosuch", "x")
+    with pytest.raises(NotFoundError):
+        await backend.read_node("nosuch")
+    with pytest.raises(ConflictError):
+        await backend.resume("osl-h100-03")
+    with pytest.raises(ConflictError):
+        await backend.unreserve("m1")
+    assert not [a for a in await backend.diagnose() if a.level != "ok"]
+
+
+async def test_a_maintenance_reservation_is_maintenance(bed: Bed, desk: Desk) -> None:
+    bed(
+        *("scontrol", "create", "reservation", "reservationname=m1", "starttime=now", "duration=60"),
+        *("users=root", "flags=maint,ignore_jobs", "nodes=osl-h100-02"),
+    )
+    await desk.until(lambda: desk.node("osl-h100-02").admin is Admin.MAINTENANCE)
+    assert desk.node("osl-h100-02").reason == "reservation m1"
+
+
+def _hosts(desk: Desk) -> dict[str, Admin]:
+    with desk.db.read() as conn:
+        return {host: state.state for host, state in list_outside(conn).items()}
