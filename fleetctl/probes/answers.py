@@ -228,15 +228,16 @@ class HostAnswers:
         results = [view.result for view in fresh]
         asked = [view for view in fresh if "card" in view.kinds]
         facts = {name: text for result in results for name, text in result.facts.items()}
+        states = (*(view.state for view in fresh), *self._late(fresh))
         self._summary = Summary(
             tuple(fault for result in results for fault in result.faults),
             tuple(finding for view in fresh for finding in view.findings),
             tuple(process for result in results for process in result.processes) if asked else None,
             tuple(link for result in results for link in result.links) if asked else None,
             facts | ({"loop": self.form} if self.form else {}),
-            (*(view.state for view in fresh), *self._late(fresh)),
+            states,
             _expected(fresh),
-            Reach.HUNG if any(view.state.outcome in _HUNG for view in fresh) else Reach.FRESH,
+            Reach.HUNG if any(state.outcome in _HUNG for state in states) else Reach.FRESH,
         )
 
     def _late(self, fresh: list[View]) -> list[ProbeState]:

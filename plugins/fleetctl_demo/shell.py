@@ -48,6 +48,8 @@ class Shell:
         """Whether a detect snippet would succeed here: it looks for the tool this host has, and for no clone of it."""
         if "hy-smi" in snippet:  # asks for rocm-smi only beside Hygon's own folders
             return False
+        if re.search(rf"command -v {re.escape(self._tool)} [^;]*&& exit 1", snippet):  # only where the tool is missing
+            return False
         return bool(self._tool) and re.search(rf"(?<![\w-]){re.escape(self._tool)}(?![\w-])", snippet) is not None
 
     def run(self, command: str) -> Ran:

@@ -102,8 +102,11 @@ def test_rocm_smi_is_json() -> None:
     assert len([key for key in told if key.startswith("card")]) == 8
 
 
-def test_shell_knows_its_own_tool_only() -> None:
-    shell = Shell(machine(B910B3))
+def test_shell_knows_its_own_tool_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = machine(B910B3)
+    moment = next(NOW + n * 900 for n in range(100) if not host.fault(NOW + n * 900))
+    monkeypatch.setattr(Shell, "now", lambda _self: moment)
+    shell = Shell(host)
     assert shell.has_tool("command -v npu-smi")
     assert not shell.has_tool("command -v nvidia-smi")
     assert shell.run("nvidia-smi -L").status == 127
@@ -115,10 +118,14 @@ def test_shell_knows_its_own_tool_only() -> None:
 @pytest.mark.parametrize(
     ("card", "vendor"), [(H100, "nvidia"), (A100, "nvidia"), (RTX4090, "nvidia"), (B910B3, "ascend")]
 )
-def test_the_real_probes_read_the_simulated_tools_completely(card: CardType, vendor: str) -> None:
+def test_the_real_probes_read_the_simulated_tools_completely(
+    card: CardType, vendor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host = machine(card)
+    moment = next(NOW + n * 900 for n in range(100) if not host.fault(NOW + n * 900))
+    monkeypatch.setattr(Shell, "now", lambda _self: moment)
     shell = Shell(host)
-    cards = host.cards_at(NOW)
+    cards = host.cards_at(moment)
     for probe in load_plugin(vendor).probes:
         if not probe.command or (probe.detect and not shell.has_tool(probe.detect)):
             continue
