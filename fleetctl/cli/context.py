@@ -54,6 +54,10 @@ def config() -> Config:
         from fleetctl.config import load_config
 
         _config = load_config(_options.config)
+        if _config.chips:
+            from fleetctl.plugin.catalogue import set_own_chips
+
+            set_own_chips(Path(_config.chips).expanduser())
         # --lang and FLEETCTL_LANG are meant for this moment; the file speaks before the locale of the machine.
         if _config.language and not _options.lang and not os.environ.get("FLEETCTL_LANG"):
             set_language(_config.language)

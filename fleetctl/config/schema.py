@@ -427,6 +427,7 @@ class Config:
     scheduling: Scheduling = setting("queue and leases", factory=Scheduling)
     schedulers: tuple[Scheduler, ...] = setting("schedulers beside ours", default=())
     facility: Facility = setting("power and cooling", factory=Facility)
+    chips: str = setting("your own chip catalogue, a CSV file that wins over ours; empty: none", default="")
     language: str = setting(
         "language of screens and reports; empty: from the environment", default="", choices=("", "en", "zh")
     )

@@ -81,9 +81,22 @@ def read_faults(vendor: str, path: Path) -> list[FaultEntry]:
     return entries
 
 
-@cache
+_own: Path | None = None
+
+
+def set_own_chips(path: Path) -> None:
+    """The operators' file, from the setting `chips`; used wherever no other is named."""
+    global _own
+    _own = path
+
+
 def catalogue(own: Path | None = None) -> Catalogue:
-    """Every plugin's chips, then the operators' own file."""
+    """Every plugin's chips, then the operators' own file. Raises ConfigError when that file cannot be read."""
+    return _catalogue(own or _own)
+
+
+@cache
+def _catalogue(own: Path | None) -> Catalogue:
     chips: list[Chip] = []
     for plugin in load_plugins()[0]:
         if plugin.chips is not None:

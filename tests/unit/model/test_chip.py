@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from fleetctl.errors import ConfigError
 from fleetctl.model.chip import Catalogue, Chip
 from fleetctl.model.fault import FaultEntry, Ladder
 from fleetctl.model.reading import Fault, FaultAction
-from fleetctl.plugin.catalogue import catalogue, ladder, read_chips
+from fleetctl.plugin.catalogue import catalogue, ladder, read_chips, set_own_chips
 
 
 @pytest.mark.parametrize(
@@ -79,3 +80,18 @@ def test_a_non_fatal_link_error_is_only_watched_and_a_line_that_names_its_action
     assert book.judge(Fault("v", "xid", "149", "LINK Fatal XC0")).action is FaultAction.RESET_NOW
     said = Fault("v", "xid", "149", "x", action=FaultAction.ISOLATE)
     assert book.judge(said).action is FaultAction.ISOLATE
+
+
+def test_the_setting_names_a_file_that_wins_everywhere(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    own = tmp_path / "own.csv"
+    own.write_text("vendor,chip,names,fp16_tflops\nnvidia,House card,House 9000,42\n", encoding="utf-8")
+    monkeypatch.setattr("fleetctl.plugin.catalogue._own", None)
+    assert catalogue().resolve("House 9000").chip is None
+    set_own_chips(own)
+    found = catalogue().resolve("House 9000").chip
+    assert found is not None
+    assert found.peaks == {"fp16": 42.0}
+    broken = tmp_path / "broken.csv"
+    broken.write_text("vendor,chip,fp16_tflops\nnvidia,X,many\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"broken\.csv:2"):
+        catalogue(broken)
