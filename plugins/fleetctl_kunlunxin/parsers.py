@@ -45,7 +45,7 @@ def parse_machine(output: Output) -> ProbeResult:
         if not line.strip():
             continue
         cells = _split(line)
-        if pci_address(cells[0]) is None:
+        if not cells or pci_address(cells[0]) is None:
             if not refusal(sheet, line):
                 sheet.unread("a line that names no card", line, number)
             continue
