@@ -23,6 +23,7 @@ app = typer.Typer()
 
 class Mode(StrEnum):
     FILL = "fill"
+    QUEUE = "queue"
 
 
 class Estimate(StrEnum):

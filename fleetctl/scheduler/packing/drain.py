@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fleetctl.errors import NotFoundError, UsageError
 from fleetctl.scheduler.packing.node import NodeSpec
@@ -54,14 +54,17 @@ def parse_drain(text: str, nodes: Sequence[NodeSpec], expand: Callable[[str], li
 
 @dataclass(slots=True)
 class DrainResult:
-    """at: when it began. Milli-cards that had to leave, and those of them that found another place at once."""
+    """at: when it began. Milli-cards that had to leave, and those of them that found another place at once.
+
+    homeless: (number, when it would have ended) of the tasks that found none.
+    """
 
     at: float
     nodes: int
     tasks: int = 0
     displaced_milli: int = 0
     placed_again_milli: int = 0
-    homeless: list[int] | None = None
+    homeless: list[tuple[int, float | None]] = field(default_factory=list)
 
 
 def displace(
@@ -75,7 +78,7 @@ def displace(
     packer.close(drain.nodes)
     leaving = [n for n, (_, made) in running.items() if any(s.node in drain.nodes for s in made.shares)]
     leaving.sort(key=lambda n: (-running[n][0].kind.demand_milli, -running[n][0].kind.cpu_milli, n))
-    result = DrainResult(now, len(drain.nodes), len(leaving), homeless=[])
+    result = DrainResult(now, len(drain.nodes), len(leaving))
     for number in leaving:
         packer.release(running[number][1].shares)
     for number in leaving:
@@ -91,6 +94,5 @@ def displace(
             result.placed_again_milli += task.kind.demand_milli
         else:
             del running[number]
-            assert result.homeless is not None
-            result.homeless.append(number)
+            result.homeless.append((number, end_s))
     return result

@@ -8,7 +8,10 @@ from typing import Any
 from fleetctl.scheduler.packing.drain import DrainResult
 from fleetctl.scheduler.packing.fill import FillResult
 from fleetctl.scheduler.packing.packer import Packer
-from fleetctl.scheduler.packing.task import WHOLE
+from fleetctl.scheduler.packing.queueing import QueueResult
+from fleetctl.scheduler.packing.task import WHOLE, Task
+
+SHORTEST_S = 10.0  # shorter runs count as this long, or the slowdown of jobs that fail at once would be all there is
 
 
 def fill_figures(packer: Packer, result: FillResult) -> dict[str, Any]:
@@ -32,6 +35,78 @@ def fill_figures(packer: Packer, result: FillResult) -> dict[str, Any]:
     return figures
 
 
+def queue_figures(packer: Packer, tasks: Sequence[Task], result: QueueResult) -> dict[str, Any]:
+    """Waiting, slowdown (waited and ran, against ran, at least 10 s) and completion over the jobs that started."""
+    waits: list[tuple[int, float]] = []
+    slowdowns, completions = [], []
+    for task, started, ended in zip(tasks, result.started_s, result.ended_s, strict=True):
+        if started is None:
+            continue
+        wait = started - task.submit_s
+        waits.append((task.kind.cards, wait))
+        if ended is not None and task.duration_s is not None:
+            ran = max(task.duration_s, SHORTEST_S)
+            slowdowns.append(max(1.0, (wait + task.duration_s) / ran))
+            completions.append(ended - task.submit_s)
+    by_size: dict[str, list[float]] = {}
+    for cards, wait in sorted(waits):
+        by_size.setdefault(size_name(cards), []).append(wait)
+    span = result.last_s - result.first_s
+    until = result.last_submit_s - result.first_s
+    fragments = result.fragments_milli
+    figures: dict[str, Any] = {
+        "jobs": len(tasks),
+        "started": len(waits),
+        "impossible": len(result.impossible),
+        "waiting": {
+            **_spread([w for _, w in waits]),
+            "by_size": {name: _spread(values) for name, values in by_size.items()},
+        },
+        "slowdown": {name.removesuffix("_s"): v for name, v in _spread(slowdowns).items() if name != "jobs"},
+        "completion": _spread(completions),
+        "makespan_s": round(span, 3),
+        "utilisation_pct": percent(result.used_milli_s, packer.total_milli * span),
+        "utilisation_until_last_arrival_pct": percent(result.used_until_last_submit, packer.total_milli * until),
+        "fragments": {
+            "expected_cards": round(sum(fragments) / len(fragments) / WHOLE, 3) if fragments else None,
+            "samples": len(fragments),
+        },
+        "power": {
+            "mean_kw": round(result.energy_j / span / 1000, 1) if span > 0 else None,
+            "peak_kw": round(result.peak_w / 1000, 1),
+            "energy_kwh": round(result.energy_j / 3.6e6, 1),
+            "unknown_cards": _unknown_cards(packer),
+        },
+        "speed": speed_figures(result.took_s),
+    }
+    if result.drains:
+        figures["drains"] = [drain_figures(d) for d in result.drains]
+    return figures
+
+
+def size_name(cards: int) -> str:
+    """0, 1, 2, 3-4, 5-8, 9-16 ..."""
+    if cards <= 2:
+        return str(cards)
+    top = 1 << (cards - 1).bit_length()
+    return f"{top // 2 + 1}-{top}"
+
+
+def _spread(values: Sequence[float]) -> dict[str, float | int | None]:
+    ordered = sorted(values)
+    found = {
+        "mean_s": sum(ordered) / len(ordered) if ordered else None,
+        "median_s": quantile(ordered, 0.5),
+        "p95_s": quantile(ordered, 0.95),
+        "max_s": ordered[-1] if ordered else None,
+    }
+    return {"jobs": len(ordered), **{name: None if v is None else round(v, 3) for name, v in found.items()}}
+
+
+def _unknown_cards(packer: Packer) -> int:
+    return sum(n.cards for n in packer.nodes if not packer.power.knows(n.model))
+
+
 def fleet_figures(packer: Packer) -> dict[str, Any]:
     """The fleet as the replay left it."""
     free = packer.total_milli - packer.used_milli
@@ -44,7 +119,7 @@ def fleet_figures(packer: Packer) -> dict[str, Any]:
         },
         "power": {
             "estimated_kw": round(packer.power_w / 1000, 1),
-            "unknown_cards": sum(n.cards for n in packer.nodes if not packer.power.knows(n.model)),
+            "unknown_cards": _unknown_cards(packer),
         },
     }
 

@@ -69,7 +69,7 @@ class Packer:
         self._cards = [[WHOLE] * n.cards for n in nodes]
         self.states = [self._intern(k, k.cpu_milli, k.memory_mib, (WHOLE,) * k.cards) for k in self._kinds]
         self.power_w = sum(s.power_w for s in self.states)
-        self._closed = np.zeros(len(nodes), dtype=np.bool_)
+        self.closed = np.zeros(len(nodes), dtype=np.bool_)
         self.untouched: Mask = np.array([s.untouched for s in self.states], dtype=np.bool_)
         self._classes: dict[TaskClass, int] = {}
         self._rows: dict[int, _Row] = {}
@@ -96,11 +96,7 @@ class Packer:
     def can_ever(self, kind: TaskClass) -> bool:
         """Would it fit an empty fleet?"""
         if self.is_gang(kind):
-            return any(
-                len(members) * cards >= kind.cards and self._gang_fits(kind, members, cards)
-                for (site, model, cards), members in self._groups.items()
-                if cards and _accepts(kind, site, model)
-            )
+            return any(len(members) >= need for members, need in self.gang_groups(kind))
         for node, spec in zip(self._kinds, self.nodes, strict=True):
             if kind.site and spec.site != kind.site:
                 continue
@@ -108,6 +104,14 @@ class Packer:
             if any(self._within_cap(node, kind, c) for c in card_choices(empty, kind)):
                 return True
         return False
+
+    def gang_groups(self, kind: TaskClass) -> list[tuple[npt.NDArray[np.int64], int]]:
+        """(numbers of alike nodes, how many of them a gang needs) wherever it could run."""
+        return [
+            (members, -(-kind.cards // cards))
+            for (site, model, cards), members in self._groups.items()
+            if cards and _accepts(kind, site, model) and self._gang_fits(kind, members, cards)
+        ]
 
     def choose(self, kind: TaskClass, allowed: Mask | None = None) -> tuple[Share, ...]:
         """Where it would go now, () when nowhere. allowed: nodes it may use, all when None. Takes nothing."""
@@ -151,13 +155,13 @@ class Packer:
     def close(self, nodes: Collection[int]) -> None:
         """These nodes take nothing new."""
         for node in nodes:
-            self._closed[node] = True
+            self.closed[node] = True
             self._log(node)
 
     def open(self, nodes: Collection[int]) -> None:
         """These nodes take tasks again."""
         for node in nodes:
-            self._closed[node] = False
+            self.closed[node] = False
             self._log(node)
 
     # ---- figures
@@ -233,7 +237,7 @@ class Packer:
         start = row.seen - self._forgotten
         todo: Collection[int] = range(len(self.nodes)) if start < 0 else self._changes[start:]
         row.seen = self._forgotten + len(self._changes)
-        states, closed, scores = self.states, self._closed, row.scores
+        states, closed, scores = self.states, self.closed, row.scores
         new = {states[n]: None for n in todo if number not in states[n].moves}
         if new:
             self._score(list(new), kind, number)
@@ -279,11 +283,9 @@ class Packer:
     def _choose_gang(self, kind: TaskClass, allowed: Mask | None) -> tuple[Share, ...]:
         """Whole untouched nodes of one site, model and size: the group that wastes least, then has least to spare."""
         best: tuple[int, int, int, list[int]] | None = None
-        for (site, model, cards), members in self._groups.items():
-            if not cards or not _accepts(kind, site, model) or not self._gang_fits(kind, members, cards):
-                continue
-            need = -(-kind.cards // cards)
-            able = self.untouched[members] & ~self._closed[members]
+        for members, need in self.gang_groups(kind):
+            cards = self.nodes[int(members[0])].cards
+            able = self.untouched[members] & ~self.closed[members]
             if allowed is not None:
                 able &= allowed[members]
             free = int(able.sum())

@@ -8,13 +8,16 @@ from typing import Any
 
 from fleetctl.errors import UsageError
 from fleetctl.scheduler.packing.drain import Drain
+from fleetctl.scheduler.packing.estimates import ESTIMATORS
 from fleetctl.scheduler.packing.fill import fill
 from fleetctl.scheduler.packing.fragments import ClassMix, count_classes
-from fleetctl.scheduler.packing.measure import fill_figures
+from fleetctl.scheduler.packing.lines import ORDERS, Order
+from fleetctl.scheduler.packing.measure import fill_figures, queue_figures
 from fleetctl.scheduler.packing.node import NodeSpec
 from fleetctl.scheduler.packing.packer import Packer
-from fleetctl.scheduler.packing.policies import POLICIES
+from fleetctl.scheduler.packing.policies import POLICIES, Policy
 from fleetctl.scheduler.packing.power import OPENB_CARDS, CardPower, PowerModel
+from fleetctl.scheduler.packing.queueing import Queue
 from fleetctl.scheduler.packing.record import Decision
 from fleetctl.scheduler.packing.task import Task
 
@@ -35,18 +38,41 @@ def replay(
     nodes: Sequence[NodeSpec], jobs: Sequence[Task], choices: Choices, clock: Callable[[], float]
 ) -> tuple[dict[str, Any], list[Decision]]:
     """(figures, decisions). clock: seconds, for the speed only; everything else follows from the other arguments."""
-    name = choices.policy or "fgd"
-    if name not in POLICIES:
-        raise UsageError(f"no policy named {name!r}", hint=f"one of {', '.join(POLICIES)}")
-    mix = ClassMix(count_classes(t.free or t.kind for t in jobs), max_cards=max((n.cards for n in nodes), default=0))
+    where, order = parse_policy(choices.policy, choices.mode)
+    moves = order is None or order.moves
+    mix = ClassMix(
+        count_classes(t.free if moves and t.free else t.kind for t in jobs),
+        max_cards=max((n.cards for n in nodes), default=0),
+    )
     power = PowerModel({**(choices.power or {}), **OPENB_CARDS})
-    packer = Packer(nodes, POLICIES[name], mix, power=power, seed=choices.seed)
+    packer = Packer(nodes, where, mix, power=power, seed=choices.seed)
     head = {
         "mode": choices.mode,
-        "policy": name,
+        "policy": where.name if order is None else f"{order.name}+{where.name}",
         "seed": choices.seed,
         "nodes": len(nodes),
         "cards": sum(n.cards for n in nodes),
     }
-    result = fill(packer, jobs, clock, choices.drains)
-    return {**head, **fill_figures(packer, result)}, result.decisions
+    if order is None:
+        filled = fill(packer, jobs, clock, choices.drains)
+        return {**head, **fill_figures(packer, filled)}, filled.decisions
+    head["estimate"] = choices.estimate
+    estimator = ESTIMATORS[choices.estimate]()
+    queued = Queue(packer, jobs, order, estimator, clock, choices.drains).run()
+    return {**head, **queue_figures(packer, jobs, queued)}, queued.decisions
+
+
+def parse_policy(text: str, mode: str) -> tuple[Policy, Order | None]:
+    """Where jobs go and, in a queue, who is next: `fgd`, `easy`, `easy+best-fit`; "" is what runs the fleet."""
+    where, order = POLICIES["fgd"], ORDERS["fleet"] if mode == "queue" else None
+    for name in filter(None, text.split("+")):
+        if name in POLICIES:
+            where = POLICIES[name]
+        elif name in ORDERS and mode == "queue":
+            order = ORDERS[name]
+        elif name in ORDERS:
+            raise UsageError(f"{name!r} orders a queue, and filling has none", hint="--mode queue")
+        else:
+            known = [*POLICIES, *(ORDERS if mode == "queue" else ())]
+            raise UsageError(f"no policy named {name!r}", hint=f"one of {', '.join(known)}, or two joined by +")
+    return where, order

@@ -1,0 +1,241 @@
+"""A fleet with a queue: time runs, jobs wait, start, end; who is next is an `Order`, where it goes is the packer's."""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fleetctl.scheduler.packing.drain import Drain, DrainResult, displace
+from fleetctl.scheduler.packing.estimates import Estimator
+from fleetctl.scheduler.packing.lines import Order
+from fleetctl.scheduler.packing.packer import Mask, Packer, Share
+from fleetctl.scheduler.packing.promises import Ends, Promise
+from fleetctl.scheduler.packing.record import Decision
+from fleetctl.scheduler.packing.task import Task, TaskClass
+
+LOOKED_AT = 64  # jobs of one class that are tried for a gap before a promise, shortest key first
+SAMPLES = 200  # of the fragments over time, at most
+
+_END, _ARRIVE, _DRAIN = 0, 1, 2  # at one moment, in this order
+
+
+@dataclass
+class QueueResult:
+    """started_s: per job, by its place in the trace; None for one that never did. *_milli_s: integrals over time."""
+
+    started_s: list[float | None] = field(default_factory=list)
+    ended_s: list[float | None] = field(default_factory=list)
+    impossible: list[int] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    drains: list[DrainResult] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
+    first_s: float = 0.0
+    last_submit_s: float = 0.0
+    last_s: float = 0.0
+    used_milli_s: float = 0.0
+    used_until_last_submit: float = 0.0
+    energy_j: float = 0.0
+    peak_w: float = 0.0
+    fragments_milli: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Jobs of one class that wait, in order: (key, number)."""
+
+    kind: TaskClass
+    jobs: list[tuple[float, int]] = field(default_factory=list)
+
+
+class Queue:
+    """One replay. `run` plays it from the first arrival to the last end."""
+
+    def __init__(
+        self,
+        packer: Packer,
+        tasks: Sequence[Task],
+        order: Order,
+        estimator: Estimator,
+        clock: Callable[[], float],
+        drains: Sequence[Drain] = (),
+    ) -> None:
+        self._packer, self._tasks, self._order, self._estimator = packer, tasks, order, estimator
+        self._clock = clock
+        self._ends = Ends(packer)
+        self._lines: dict[str, dict[TaskClass, _Bucket]] = {}
+        self._promised: dict[str, list[Promise]] = {}
+        self._running: dict[int, tuple[Task, Decision]] = {}
+        self._left: dict[int, float] = {}  # seconds still to run of those a drain sent back
+        self._possible: dict[TaskClass, bool] = {}
+        self._events: list[tuple[float, int, int]] = []
+        self._drains = list(drains)
+        self.result = QueueResult([None] * len(tasks), [None] * len(tasks))
+
+    def run(self) -> QueueResult:
+        for number, task in enumerate(self._tasks):
+            self._events.append((task.submit_s, _ARRIVE, number))
+        for number, drain in enumerate(self._drains):
+            if drain.at is not None:
+                self._events.append((drain.at, _DRAIN, number))
+        heapq.heapify(self._events)
+        result = self.result
+        submits = [t.submit_s for t in self._tasks]
+        result.first_s, result.last_submit_s = min(submits, default=0.0), max(submits, default=0.0)
+        now = result.first_s
+        turns, sample_every = 0, max(1, 2 * len(self._tasks) // SAMPLES)
+        while self._events:
+            at = self._events[0][0]
+            self._integrate(now, at)
+            now = max(now, at)
+            arrived, freed = self._take_events(at, now)
+            began = self._clock()
+            starts = self._serve(now, None if freed else arrived)
+            if starts:
+                result.took_s.extend([(self._clock() - began) / starts] * starts)
+            turns += 1
+            if turns % sample_every == 0:
+                result.fragments_milli.append(self._packer.fragments_milli())
+        result.last_s = now
+        return result
+
+    def _integrate(self, since: float, until: float) -> None:
+        result, packer = self.result, self._packer
+        if until <= since:
+            return
+        result.used_milli_s += packer.used_milli * (until - since)
+        result.used_until_last_submit += packer.used_milli * max(0.0, min(until, result.last_submit_s) - since)
+        result.energy_j += packer.power_w * (until - since)
+        result.peak_w = max(result.peak_w, packer.power_w)
+
+    def _take_events(self, at: float, now: float) -> tuple[set[str], bool]:
+        """Everything that happens at one moment: (lines with arrivals, whether anything was given back)."""
+        arrived: set[str] = set()
+        freed = False
+        while self._events and self._events[0][0] == at:
+            _, what, number = heapq.heappop(self._events)
+            if what == _END:
+                freed = self._end(number, at) or freed
+            elif what == _ARRIVE:
+                if self._is_possible(self._order.kind(self._tasks[number])):
+                    arrived.add(self._enqueue(number))
+                else:
+                    self.result.impossible.append(number)
+            else:
+                self._drain(self._drains[number], now)
+                freed = True
+        for drain in [d for d in self._drains if d.at is None and d.is_due(now, self._packer.load)]:
+            self._drains[self._drains.index(drain)] = Drain(frozenset(), at=float("inf"))
+            self._drain(drain, now)
+            freed = True
+        return arrived, freed
+
+    def _is_possible(self, kind: TaskClass) -> bool:
+        if kind not in self._possible:
+            self._possible[kind] = self._packer.can_ever(kind)
+        return self._possible[kind]
+
+    def _enqueue(self, number: int) -> str:
+        task = self._tasks[number]
+        kind, line = self._order.kind(task), self._order.line(task)
+        key = self._order.key(task, self._estimator.expect(task), self._packer.is_gang(kind))
+        bucket = self._lines.setdefault(line, {}).setdefault(kind, _Bucket(kind))
+        bisect.insort(bucket.jobs, (key, number))
+        return line
+
+    def _end(self, number: int, at: float) -> bool:
+        found = self._running.get(number)
+        if found is None or found[1].end_s != at:
+            return False  # a drain sent it back meanwhile
+        task, made = self._running.pop(number)
+        self._packer.release(made.shares)
+        self._ends.stop(number, made.shares)
+        self.result.ended_s[number] = at
+        if task.duration_s is not None:
+            self._estimator.learn(task, task.duration_s)
+        return True
+
+    def _drain(self, drain: Drain, now: float) -> None:
+        before = {n: made for n, (_, made) in self._running.items() if any(s.node in drain.nodes for s in made.shares)}
+        result = displace(self._packer, drain, self._running, now, self.result.decisions)
+        self.result.drains.append(result)
+        for number, made in before.items():
+            self._ends.stop(number, made.shares)
+            if number in self._running:
+                again = self._running[number][1]
+                self._ends.start(number, again.shares, now + self._estimator.expect(self._tasks[number]))
+        for number, end_s in result.homeless:
+            if end_s is not None:
+                self._left[number] = end_s - now
+            self._possible.clear()
+            self._enqueue(number)
+
+    def _serve(self, now: float, arrived: set[str] | None) -> int:
+        """Start what may start. arrived: nothing was given back, so only lines with arrivals can have changed."""
+        starts = 0
+        for line in self._lines if arrived is None else sorted(arrived):
+            starts += self._serve_line(line, now)
+        return starts
+
+    def _serve_line(self, line: str, now: float) -> int:
+        """One look at a line, in order of the keys, class by class: who cannot start bars its class."""
+        buckets = self._lines[line]
+        heads = [(b.jobs[0], n, 0) for n, b in enumerate(buckets.values()) if b.jobs]
+        heapq.heapify(heads)
+        listed = list(buckets.values())
+        promises: list[Promise] = []
+        gangs = starts = 0
+        while heads:
+            (_key, number), place, looked = heapq.heappop(heads)
+            bucket = listed[place]
+            task = self._tasks[number]
+            expected = self._expected(number)
+            barred = [p.nodes for p in promises if now + expected > p.at]
+            allowed = ~np.logical_or.reduce(barred) if barred else None
+            shares = self._packer.choose(bucket.kind, allowed)
+            if shares:
+                del bucket.jobs[looked]
+                self._start(number, task, shares, now, expected)
+                starts += 1
+            else:
+                if not self._order.backfill:
+                    break
+                gang = self._packer.is_gang(bucket.kind)
+                if not promises or (gang and gangs < self._order.gangs_held and looked == 0):
+                    taken = np.logical_or.reduce([p.nodes for p in promises]) if promises else self._nobody
+                    promise = self._ends.promise(bucket.kind, now, taken)
+                    if promise is not None:
+                        promises.append(promise)
+                        gangs += gang
+                if allowed is None or gang:
+                    continue  # no room at all: nor for the others of its class
+                looked += 1
+            if looked < min(len(bucket.jobs), LOOKED_AT):
+                heapq.heappush(heads, (bucket.jobs[looked], place, looked))
+        for kind in [k for k, b in buckets.items() if not b.jobs]:
+            del buckets[kind]
+        return starts
+
+    @property
+    def _nobody(self) -> Mask:
+        return np.zeros(len(self._packer.nodes), dtype=np.bool_)
+
+    def _expected(self, number: int) -> float:
+        expected = self._estimator.expect(self._tasks[number])
+        return min(expected, self._left[number]) if number in self._left else expected
+
+    def _start(self, number: int, task: Task, shares: tuple[Share, ...], now: float, expected: float) -> None:
+        self._packer.apply(shares)
+        runs = self._left.pop(number, task.duration_s)
+        end = None if runs is None else now + runs
+        made = Decision(task.name, now, shares, end)
+        self.result.decisions.append(made)
+        self._running[number] = (task, made)
+        self._ends.start(number, shares, now + expected)
+        if self.result.started_s[number] is None:
+            self.result.started_s[number] = now
+        if end is not None:
+            heapq.heappush(self._events, (end, _END, number))
