@@ -302,7 +302,8 @@ def _partition(sheet: Sheet, card: Card, cells: Mapping[str, str]) -> None:
         if siblings or place.strip() not in ("0", "N/A"):
             for sibling in (*siblings, card):
                 sibling.fields["partition"] = sibling.fields.get("partition") or place.strip()
-                sibling.shares = ("power_w", "power_cap_w")
+            if siblings:  # the first row of an address stands for the socket
+                card.shares = ("power_w", "power_cap_w")
             if siblings and siblings[0].fields.get("partition") == place.strip():
                 siblings[0].fields["partition"] = "0"
 

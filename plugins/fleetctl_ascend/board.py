@@ -70,5 +70,5 @@ class Board:
             card.fields["index"] = f"{npu}/{chip}"
             siblings = [c for (n, _), c in self._cards.items() if n == npu]
             powers = [c.values.get("power_w") for c in siblings]
-            if any(p is None for p in powers) and any(p is not None for p in powers):
-                card.shares = ("power_w", "power_cap_w")
+            if card.values.get("power_w") is None and any(p is not None for p in powers):
+                card.shares = ("power_w", "power_cap_w")  # the die that prints it stands for the board

@@ -118,9 +118,8 @@ def _controller(board: Board, block: Block, npu: str) -> None:
             cards[0].put("power_w", text, unit)
         elif metric == "temp_c":
             cards[0].put("board_temp_c", text, unit)
-    if len(cards) > 1:
-        for card in cards:
-            card.shares = ("power_w", "board_temp_c")
+    for card in cards[1:]:
+        card.shares = ("power_w", "board_temp_c")
 
 
 def _values(board: Board, card: Card, block: Block) -> None:

@@ -41,7 +41,7 @@ def finish(sheet: Sheet) -> None:
         same = first.fields.get("model") is not None and first.fields.get("model") == second.fields.get("model")
         missing = first.values.get("power_w") is None and "power_w" in first.values
         if same and missing and second.values.get("power_w") is not None:
-            first.shares = second.shares = ("power_w", "power_cap_w")
+            first.shares = ("power_w", "power_cap_w")
 
 
 FAMILY = Family(vendor="iluvatar", refusal=refusal, finish=finish)
