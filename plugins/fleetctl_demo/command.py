@@ -115,7 +115,11 @@ def _serving(folder: Path, spec: dict[str, object]) -> Iterator[Path]:
 
 
 def _poll_and_print(config: Path, rounds: int, output: str) -> int:
+    from fleetctl.cli import context
+
     environment = {**os.environ, "FLEETCTL_CONFIG": str(config)}
+    if lang := context.options().lang:
+        environment["FLEETCTL_LANG"] = lang
     program = [sys.executable, "-m", "fleetctl"]
     polled = subprocess.run(
         [*program, "engine", "run", "--rounds", str(rounds)], env=environment, stdout=sys.stderr, check=False
