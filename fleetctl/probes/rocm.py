@@ -296,6 +296,8 @@ def _partition(sheet: Sheet, card: Card, cells: Mapping[str, str]) -> None:
         card.state("memory_partition", parts[0] if parts else None)
         if place is not None:
             card.fields["partition"] = f"{mode} {place}"
+            if place != "0":  # partition 0 stands for the socket
+                card.shares = ("power_w", "power_cap_w")
     elif place is not None:
         pci = card.fields.get("pci")
         siblings = [c for c in sheet.cards if c is not card and pci and c.fields.get("pci") == pci]
