@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
-_LINE = re.compile(r"^([ \t]*)([^:\s][^:]*?)[ \t]*(?::[ \t]*(.*))?$")
-
 
 def lines_of_tree(text: str) -> Iterator[tuple[int, int, str, str | None]]:
     """(line number, indent, key, value or None for a heading) for every line that is not blank. Tabs count as eight."""
     for number, line in enumerate(text.split("\n"), 1):
-        match = _LINE.match(line.rstrip())
-        if match is None:
+        body = line.strip()
+        key, colon, value = body.partition(":")
+        key = key.rstrip()
+        if not key:
             continue
-        space, key, value = match.groups()
-        yield number, len(space.expandtabs(8)), key, value
+        space = line[: len(line) - len(line.lstrip())]
+        indent = len(space.expandtabs(8)) if "\t" in space else len(space)
+        yield number, indent, key, value.strip() if colon else None
 
 
 def paths_of_tree(lines: list[tuple[int, int, str, str | None]]) -> dict[str, str]:
