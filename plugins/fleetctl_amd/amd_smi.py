@@ -209,7 +209,7 @@ _MONITOR = {
     "double_ecc": ("ecc_uncorrected_total", ""),
     "pcie_replay": ("pcie_replay_total", ""),
 }
-_VALUE = re.compile(r"N/A|[-+]?[\d.]+(?:/\d+(?:\.\d+)?)?(?:\s(?:W|°C|C|%|MHz|MB|GB|Mb/s|MB/s)(?=\s|$))?|\S+")
+_VALUE = re.compile(r"N/A|[-+]?[\d.]+(?:/\s*\d+(?:\.\d+)?)?(?:\s(?:W|°C|C|%|[Mm][Hh]z|MB|GB|Mb/s|MB/s)(?=\s|$))?|\S+")
 
 
 def parse_monitor(output: Output) -> ProbeResult:
@@ -232,8 +232,13 @@ def parse_monitor(output: Output) -> ProbeResult:
         row = dict(zip(head, values, strict=True))
         key = row["gpu"] + ("/" + row["xcp"] if "xcp" in row else "")
         last[key] = (number, row, line)
+    cards = [key.split("/")[0] for key in last]
     for key, (number, row, line) in last.items():
-        card = sheet.card(index=key)
+        alone = cards.count(key.split("/")[0]) == 1
+        card = sheet.card(index=key.split("/")[0] if alone else key)
+        if not alone and not key.endswith("/0"):
+            card.fields["partition"] = f"XCP {row['xcp']}"
+            card.shares = ("power_w", "power_cap_w", "mem_used_bytes", "mem_total_bytes")
         for name, text in row.items():
             if name in _MONITOR:
                 metric, unit = _MONITOR[name]
