@@ -125,6 +125,8 @@ class Console(App[None]):
             self._feed.stop()
 
     def on_store_changed(self, event: StoreChanged) -> None:
+        if self._broken and isinstance(self.screen, DataScreen):
+            self.screen.hush()
         self.version, self._broken = event.version, ""
         self._ask_pulse()
         self.screen.post_message(StoreChanged(event.version))
@@ -310,7 +312,7 @@ def few_colours() -> bool:
 
 
 def open_console(config: Config, inventory: Inventory, *, config_path: Path | None = None) -> None:
-    """Run the console on a fleet until it is left. An engine is started if none runs."""
+    """Run the console on a fleet until it is left. Whoever calls it starts an engine if none runs."""
     from fleetctl.tui.store_source import StoreSource
 
     source = StoreSource(config, inventory)

@@ -58,3 +58,6 @@ async def test_a_store_that_cannot_be_asked_shows_in_words() -> None:
         await pilot.pause()
         assert "fleet.db is damaged" in app.screen.query_one("#status", RunLine).text
         assert "✗ store" in text_of(app)
+        app.post_message(StoreChanged(2))
+        await settle(app, pilot)
+        assert "damaged" not in app.screen.query_one("#status", RunLine).text

@@ -161,6 +161,11 @@ class DataScreen(Screen[None]):
         self._said = ((f" {text}", tone),)
         self.tell()
 
+    def hush(self) -> None:
+        """What was said is over."""
+        self._said = None
+        self.tell()
+
     def say_error(self, error: FleetctlError) -> None:
         mark = self.query_one(TitleBar).glyphs.crit
         hint = error.hint.replace("\n", " ") if error.hint else ""
