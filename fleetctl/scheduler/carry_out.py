@@ -62,7 +62,8 @@ def begin_plan(
         harder = is_harder(record, plan.mode, plan.deadline_at)
         state = picture.state(row.host)
         refused = why_not(plan.verb, record, outside, state, who, take_over=plan.take_over, harder=harder)
-        if record.version != versions[row.host]:
+        # A window is planned days ahead: what happened to the node in between is no reason to leave it out.
+        if record.version != versions[row.host] and plan.start_at is None:
             refused = refused or f"changed by {record.owner or 'somebody'} since the plan was made"
         if refused:
             set_plan_node(conn, plan.id, row.host, "", StepState.SUPERSEDED, now, note=refused)

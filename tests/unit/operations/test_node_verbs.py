@@ -185,6 +185,9 @@ def test_a_window_in_the_future_begins_by_itself_and_can_be_cancelled(fleet: Sch
     assert fleet.apply(plan).state is PlanState.SCHEDULED
     fleet.tick(4999)
     assert fleet.state("n01") is Admin.IN_SERVICE
+    # Out and back again meanwhile: the window still begins.
+    fleet.apply(plan_drain(fleet.db, fleet.inventory, "n01", "hw: fan", who=BOB, now=4000), BOB)
+    fleet.apply(plan_resume(fleet.db, fleet.inventory, "n01", who=BOB, now=4001), BOB)
     fleet.tick(5000)
     assert fleet.state("n01") is Admin.MAINTENANCE
     other = plan_maint(fleet.db, fleet.inventory, "n02", "maint: firmware", who=ALICE, now=1000, start_at=9000)
