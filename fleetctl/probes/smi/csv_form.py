@@ -10,13 +10,14 @@ from fleetctl.model.probe import Output
 from fleetctl.model.reading import FindingKind, ProbeResult
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.smi.family import QUERY_NAMES, QUERY_STATES, QUERY_UNITS, Family, fill, throttle_reasons
-from fleetctl.probes.text import pci_address, split_number, total, whole
+from fleetctl.probes.text import measure, pci_address, split_number, total, whole
 
 _NAME = r"[A-Za-z]\w*(?:\.[\w-]+)*"
 _HEADER = re.compile(rf"^\"?{_NAME}(?: \[[^\]]*\])?(?:\s*,\s*{_NAME}(?: \[[^\]]*\])?)*\s*$")
 _UUIDISH = re.compile(r"^(?=.*\d)[A-Za-z0-9]{2,}(?:-[A-Za-z0-9]+)+$")  # not every maker follows the standard form
 _UUID = re.compile(r"^(?:GPU|PPU|MIG)-[0-9a-fA-F-]{8,}$|^[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,}$")
-_PROCESS_FIELDS = {"pid", "process_name", "used_gpu_memory", "used_memory"}
+_MEMORY_FIELDS = ("used_gpu_memory", "used_memory", "used_ppu_memory")
+_PROCESS_FIELDS = {"pid", "process_name", *_MEMORY_FIELDS}
 _INVALID = re.compile(r'Field "([^"]+)" is not a valid field to query')
 
 
@@ -56,7 +57,11 @@ def _fits(names: list[str], cells: list[str], *, headed: bool = False) -> bool:
             return False
         if name == "uuid" and not headed and not (_UUIDISH.match(cell) or _UUID.match(cell) or cell.startswith("[")):
             return False
-        if name in ("pci.bus_id", "gpu_bus_id", "bus_id") and pci_address(cell) is None and not cell.startswith("["):
+        if (
+            name in ("pci.bus_id", "gpu_bus_id", "bus_id", "ppu_bus_id")
+            and pci_address(cell) is None
+            and not cell.startswith("[")
+        ):
             return False
         if name == "pstate" and not re.fullmatch(r"P\d+|\[.*\]|N/A", cell):
             return False
@@ -126,8 +131,8 @@ def _loose(sheet: Sheet, cells: list[str], line: str, number: int) -> None:
 def _row(sheet: Sheet, family: Family, row: dict[str, str], units: dict[str, str], line: str, number: int) -> None:
     if "pid" in row and _PROCESS_FIELDS & row.keys():
         card = _card_of(sheet, row)
-        memory = row.get("used_gpu_memory", row.get("used_memory"))
-        unit = units.get("used_gpu_memory", units.get("used_memory", "MiB"))
+        field = next((f for f in _MEMORY_FIELDS if f in row), "")
+        memory, unit = row.get(field), units.get(field, "MiB")
         sheet.process(card, row["pid"], row.get("process_name"), memory, unit)
         return
     if "retired_pages.address" in row:
@@ -135,6 +140,12 @@ def _row(sheet: Sheet, family: Family, row: dict[str, str], units: dict[str, str
         if card is not None and row["retired_pages.address"].lower().startswith("0x"):
             card.put_number("pages_retired", None)
             card.values["pages_retired"] = int(card.values.get("pages_retired") or 0) + 1
+        return
+    if "processor" in row and "memory" in row:  # a pair of clocks the card could have
+        if (possible := _card_of(sheet, row)) is not None:
+            wanted, _ = measure("clock_max_mhz", row["processor"], "MHz")
+            best = possible.values.get("clock_max_mhz")
+            possible.values["clock_max_mhz"] = wanted if best is None else max(best, wanted or 0)
         return
     lost = [c for c in row.values() if "gpu is lost" in c.lower()]
     card = sheet.card(**{f: row.get(n) for f, ns in QUERY_NAMES.items() for n in ns if n in row})

@@ -39,10 +39,10 @@ QUERY: dict[str, tuple[str, ...]] = {
 QUERY_UNITS = {"mem_used_bytes": "MiB", "mem_total_bytes": "MiB", "energy_j": "mJ"}
 QUERY_NAMES: dict[str, tuple[str, ...]] = {
     "index": ("index",),
-    "uuid": ("uuid", "gpu_uuid"),
-    "model": ("name", "gpu_name", "product_name"),
-    "serial": ("serial", "gpu_serial"),
-    "pci": ("pci.bus_id", "gpu_bus_id", "bus_id"),
+    "uuid": ("uuid", "gpu_uuid", "ppu_uuid"),
+    "model": ("name", "gpu_name", "product_name", "ppu_name"),
+    "serial": ("serial", "gpu_serial", "ppu_serial"),
+    "pci": ("pci.bus_id", "gpu_bus_id", "bus_id", "ppu_bus_id"),
     "firmware": ("vbios_version",),
     "driver": ("driver_version",),
     "slot": ("platform.slot_number",),
@@ -99,7 +99,7 @@ XML: dict[str, tuple[str, ...]] = {
 XML_NAMES: dict[str, tuple[str, ...]] = {
     "model": ("product_name",),
     "serial": ("serial", "serial_number"),
-    "uuid": ("uuid", "gpu_uuid"),
+    "uuid": ("uuid", "gpu_uuid", "ppu_uuid"),
     "firmware": ("vbios_version", "fw_version"),
     "slot": ("platformInfo/slot_number", "platform_info/slot_number"),
 }
@@ -119,7 +119,7 @@ XML_STATES: dict[str, tuple[str, ...]] = {
 
 # The same in `-q`, as paths of its headings; {w} is the family's word (GPU, PPU).
 TEXT: dict[str, tuple[str, ...]] = {
-    "util_pct": ("Utilization/{w}",),
+    "util_pct": ("Utilization/{w}", "Utilization/Ppu"),
     "mem_util_pct": ("Utilization/Memory",),
     "mem_used_bytes": ("FB Memory Usage/Used", "Memory Usage/Used"),
     "mem_total_bytes": ("FB Memory Usage/Total", "Memory Usage/Total"),
@@ -135,8 +135,8 @@ TEXT: dict[str, tuple[str, ...]] = {
     ),
     "temp_c": ("Temperature/{w} Current Temp", "Temperature/Gpu"),
     "mem_temp_c": ("Temperature/Memory Current Temp",),
-    "clock_mhz": ("Clocks/SM", "Clocks/Graphics"),
-    "clock_max_mhz": ("Max Clocks/SM", "Max Clocks/Graphics"),
+    "clock_mhz": ("Clocks/SM", "Clocks/Graphics", "Clocks/CU"),
+    "clock_max_mhz": ("Max Clocks/SM", "Max Clocks/Graphics", "Max Clocks/CU"),
     "mem_clock_mhz": ("Clocks/Memory",),
     "fan_pct": ("Fan Speed",),
     "ecc_corrected_total": ("ECC Errors/Volatile/Single Bit/Total", "ECC Errors/Single Bit"),
