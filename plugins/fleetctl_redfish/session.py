@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import ssl
 from collections.abc import Mapping
@@ -108,7 +109,8 @@ class RedfishSession:
             headers["X-Auth-Token"] = self._token
         elif self._session_path == "basic":
             creds = self.endpoint.credentials
-            headers["Authorization"] = aiohttp.BasicAuth(creds.user, creds.password, "utf-8").encode()
+            pair = base64.b64encode(f"{creds.user}:{creds.password}".encode()).decode()
+            headers["Authorization"] = f"Basic {pair}"
         status, _, data = await self._send(method, path, body, headers)
         if status == 401 and self._token:  # the session ended at the BMC: one new login
             self._token = ""

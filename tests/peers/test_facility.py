@@ -1,0 +1,291 @@
+"""Real protocol servers of the facility testbed: Redfish over TLS, SNMP, Modbus TCP and lanplus, with their faults.
+
+Needs the testbed next to the repository (FLEETCTL_TESTBED names it elsewhere) and snmpsim; IPMI also Debian's openipmi.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetctl.cli.app import run
+from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError, UnreachableError
+from fleetctl.facility.endpoint import Credentials, parse_url
+from fleetctl.facility.source import open_source
+from fleetctl.model.facility import EndpointReport, SourceTrouble
+
+_NAMED = os.environ.get("FLEETCTL_TESTBED")
+_PLACES = [Path(_NAMED)] if _NAMED else [p / "shared/testbed/facility" for p in Path(__file__).resolve().parents]
+BED = next((p for p in _PLACES if (p / "facility.py").is_file()), None)
+pytestmark = [pytest.mark.peers, pytest.mark.skipif(BED is None, reason="the facility testbed is not here")]
+NET = "127.77"
+FLEET = Credentials("fleet", "fleet-test")
+ADMIN = Credentials("admin", "fleet-test")
+Target = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The testbed, up once for all tests of this file."""
+    assert BED is not None
+    folder = tmp_path_factory.mktemp("facility")
+    command = [sys.executable, str(BED / "facility.py")]
+    where = ["--run", str(folder), "--net", NET]
+    done = subprocess.run([*command, "up", *where], capture_output=True, text=True, timeout=180, check=False)
+    if done.returncode:
+        pytest.fail(f"the testbed did not come up: {done.stdout[-500:]} {done.stderr[-1500:]}")
+    try:
+        yield folder
+    finally:
+        subprocess.run([*command, "down", *where], capture_output=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="module")
+def targets(bed: Path) -> list[Target]:
+    return list(json.loads((bed / "targets.json").read_text()))
+
+
+@pytest.fixture
+def target(targets: list[Target]) -> Callable[[str, str], Target]:
+    def find(kind: str, name: str) -> Target:
+        for one in targets:
+            if one["kind"] == kind and name in one["name"]:
+                return one
+        pytest.fail(f"the testbed has no {kind} {name}; is a Debian package missing?")
+
+    return find
+
+
+@pytest.fixture
+def faults(bed: Path) -> Iterator[Callable[[str, dict[str, Any]], None]]:
+    """Switches faults of one endpoint on; they are off again after the test."""
+    used: list[Path] = []
+
+    def switch(name: str, what: dict[str, Any]) -> None:
+        file = next(bed.glob(f"*{name}*.faults.json"))
+        used.append(file)
+        file.write_text(json.dumps(what))
+
+    yield switch
+    for file in used:
+        file.write_text("{}")
+
+
+async def read(url: str, **more: Any) -> EndpointReport:
+    source = open_source(parse_url(url, **more))
+    try:
+        return await source.read()
+    finally:
+        await source.close()
+
+
+def redfish(one: Target) -> dict[str, Any]:
+    return {"url": one["url"], "credentials": FLEET, "insecure": True}
+
+
+async def test_every_endpoint_answers(targets: list[Target]) -> None:
+    silent = []
+    for one in targets:
+        if one["kind"] == "redfish":
+            report = await read(**redfish(one))
+        elif one["kind"] == "snmp":
+            report = await read(f"snmp://{one['addr']}:{one['port']}")
+        elif one["kind"] == "modbus":
+            report = await read(f"modbus://{one['addr']}:{one['port']}/{one['unit']}?map={one['map']}")
+        else:
+            report = await read(
+                f"ipmi://{one['addr']}:{one['port']}", credentials=Credentials(one["user"], one["password"])
+            )
+        if not report.readings and not report.states:
+            silent.append(one["name"])
+    # three recordings hold nothing that anybody could read: empty strings, or a vendor's private tree
+    assert set(silent) <= {"emerson-ups-13400", "tripplite-ups"}
+
+
+async def test_total_power_over_tls(targets: list[Target]) -> None:
+    assert BED is not None
+    index = BED.parents[1] / "recordings/redfish/INDEX.tsv"
+    wanted = {r["name"]: r["total_power_w"] for r in csv.DictReader(index.read_text().splitlines(), delimiter="\t")}
+    for one in targets:
+        if one["kind"] == "redfish" and wanted.get(one["name"]):
+            report = await read(**redfish(one))
+            assert report.total_power_w == pytest.approx(float(wanted[one["name"]]), rel=0.03), one["name"]
+
+
+async def test_a_certificate_is_trusted_by_pin_and_by_nothing_else(bed: Path, target: Callable[..., Target]) -> None:
+    one = target("redfish", "dell")
+    pem = (bed / "bmc.crt").read_text()
+    pin = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+    assert (await read(one["url"], credentials=FLEET, tls_pin=pin)).total_power_w == 614
+    with pytest.raises(AuthError, match="not trusted"):
+        await read(one["url"], credentials=FLEET)
+    with pytest.raises(AuthError, match="another certificate"):
+        await read(one["url"], credentials=FLEET, tls_pin="00" * 32)
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ({"hang_rate": 1}, TimedOutError),
+        ({"down": True}, UnreachableError),
+        ({"error_rate": 1, "error_status": 503}, FleetctlError),
+        ({"truncate_rate": 1}, FleetctlError),
+        ({"error_rate": 1, "error_status": 500}, ParseError),
+    ],
+)
+async def test_a_bmc_that_fails_is_one_error_and_comes_back(
+    what: dict[str, Any], error: type[Exception], target: Callable[..., Target], faults: Callable[..., None]
+) -> None:
+    one = target("redfish", "dl325")
+    faults("dl325", what)
+    with pytest.raises(error):
+        await read(**redfish(one), timeout_s=1.0)
+    faults("dl325", {})
+    assert (await read(**redfish(one))).total_power_w == 97
+
+
+async def test_expand_that_is_advertised_and_not_given(
+    target: Callable[..., Target], faults: Callable[..., None]
+) -> None:
+    one = target("redfish", "dmtf-public-rackmount1")
+    faults("dmtf-public-rackmount1", {"no_expand": True})
+    assert (await read(**redfish(one))).total_power_w == 374
+
+
+async def test_a_change_is_seen_by_the_next_poll(bed: Path, target: Callable[..., Target]) -> None:
+    one = target("redfish", "dl385")
+    source = open_source(parse_url(**redfish(one)))
+    try:
+        assert (await source.read()).total_power_w == 531
+        overlay = bed / one["overlay"]
+        path = "/redfish/v1/Chassis/1/Power"
+        overlay.write_text(json.dumps({path: {"/PowerControl/0/PowerConsumedWatts": 701}}))
+        assert (await source.poll()).total_power_w == 701
+        overlay.write_text("{}")
+    finally:
+        await source.close()
+
+
+async def test_snmp_v3_with_a_context_and_wrong_keys(target: Callable[..., Target]) -> None:
+    one = target("snmp", "apc-ap8641")
+    v3 = one["v3"]
+    creds = Credentials(
+        v3["user"], auth_protocol=v3["auth"], auth_key=v3["auth_key"], priv_protocol=v3["priv"],
+        priv_key=v3["priv_key"], context=v3["context"],
+    )  # fmt: skip
+    url = f"snmp://{one['addr']}:{one['port']}"
+    assert (await read(url, credentials=creds)).total_power_w == 1210
+    with pytest.raises(FleetctlError):
+        await read(
+            url,
+            credentials=Credentials("fleetv3", auth_key="wrong-auth-key", priv_key="wrong-key", context="public"),
+            timeout_s=2.0,
+        )
+
+
+async def test_snmp_with_the_wrong_community_or_nobody_there(target: Callable[..., Target]) -> None:
+    one = target("snmp", "apc-ap8641")
+    for url in (f"snmp://private@{one['addr']}:{one['port']}", f"snmp://{one['addr']}:9"):
+        with pytest.raises(UnreachableError):
+            await read(url, timeout_s=1.0)
+
+
+async def test_modbus_faults(target: Callable[..., Target], faults: Callable[..., None]) -> None:
+    one = target("modbus", "hall-a-incomer")
+    url = f"modbus://{one['addr']}:{one['port']}/{one['unit']}?map={one['map']}"
+    faults("hall-a-incomer", {"busy_rate": 0.3})
+    assert (await read(url)).total_power_w == 812_500
+    faults("hall-a-incomer", {"silent": True})
+    with pytest.raises(TimedOutError):
+        await read(url, timeout_s=1.0)
+    faults("hall-a-incomer", {"error_rate": 1})
+    with pytest.raises(FleetctlError):
+        await read(url, timeout_s=1.0)
+    faults("hall-a-incomer", {})
+    assert (await read(url)).total_power_w == 812_500
+
+
+async def test_the_register_map_is_found_by_itself(target: Callable[..., Target]) -> None:
+    for name, expected in (("hall-a-incomer", "schneider-pm5000"), ("hall-a-ups-out", "schneider-iem3000"),
+                           ("hall-a-busway-1", "siemens-pac2200"), ("hall-a-cdu-1", "ocp-orv3-rpu-cdu")):  # fmt: skip
+        one = target("modbus", name)
+        report = await read(f"modbus://{one['addr']}:{one['port']}/{one['unit']}")
+        assert report.device["map"] == expected
+
+
+async def test_ipmi_sensors_users_and_dead_ports(bed: Path, target: Callable[..., Target]) -> None:
+    one = target("ipmi", "gpu8u")
+    url = f"ipmi://{one['addr']}:{one['port']}"
+    report = await read(url, credentials=ADMIN)
+    got = {r.where: r.value for r in report.readings}
+    for line in csv.DictReader((bed / "ipmi/gpu8u/expected.tsv").read_text().splitlines(), delimiter="\t"):
+        if line["unit"] != "discrete" and line["value"] != "na":
+            assert got[line["sensor"]] == pytest.approx(float(line["value"]), rel=0.01, abs=0.001), line
+    assert "PSU6 Input" not in got, "an empty bay measures nothing"
+    assert report.total_power_w in (4230, 4250)
+    viewer = await read(url, credentials=Credentials("viewer", "look-only", privilege="user"))
+    assert len(viewer.readings) == len(report.readings)
+    with pytest.raises(AuthError):
+        await read(url, credentials=Credentials("admin", "wrong"))
+    with pytest.raises(UnreachableError):
+        await read(f"ipmi://{one['addr']}:9", credentials=ADMIN, timeout_s=3.0)
+
+
+async def test_repeated_sensor_names_are_told_apart(target: Callable[..., Target]) -> None:
+    one = target("ipmi", "2u2s")
+    report = await read(f"ipmi://{one['addr']}:{one['port']}", credentials=ADMIN)
+    temps = [r for r in report.readings if r.where.startswith("Temp [")]
+    assert sorted(r.value for r in temps) == [48.0, 51.0]
+
+
+def test_the_command_prints_json(
+    bed: Path, target: Callable[..., Target], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    creds = tmp_path / "creds"
+    creds.write_text('user = "fleet"\npassword = "fleet-test"\n')
+    creds.chmod(0o600)
+    one = target("redfish", "gb200")
+    assert run(["facility", "read", one["url"], "-c", str(creds), "--insecure", "-o", "json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["total_power_w"] == pytest.approx(1079, rel=0.03)
+    assert {"quantity", "where", "value", "unit", "source", "raw", "as_of"} <= set(data["readings"][0])
+    assert [s for s in data["states"] if s["what"] == "leak" and s["bad"]]
+    creds.chmod(0o644)
+    assert run(["facility", "read", one["url"], "-c", str(creds), "--insecure"]) == 4
+    assert run(["facility", "read", "snmp://127.0.0.1:9", "--timeout", "0.5"]) == 6
+
+
+async def test_actions_reach_the_bmc(bed: Path, target: Callable[..., Target]) -> None:
+    one = target("redfish", "dell")
+    source = open_source(parse_url(**redfish(one)))
+    try:
+        assert await source.power_state() == "on"  # type: ignore[attr-defined]
+        assert "IndicatorLED" in await source.act("identify")  # type: ignore[attr-defined]
+        assert "accepted" in await source.act("cycle")  # type: ignore[attr-defined]
+    finally:
+        await source.close()
+    log = (bed / "redfish-control.log").read_text()
+    assert "IndicatorLED" in log
+    assert "ComputerSystem.Reset" in log
+    ipmi = target("ipmi", "2u2s")
+    source = open_source(parse_url(f"ipmi://{ipmi['addr']}:{ipmi['port']}", credentials=ADMIN))
+    try:
+        assert await source.power_state() == "on"  # type: ignore[attr-defined]
+        assert await source.act("cap", 500) == "capped at 500 W"  # type: ignore[attr-defined]
+    finally:
+        await source.close()
+    assert (bed / "ipmi/2u2s/dcmi_limit").read_text().split() == ["500", "1"]
+
+
+def test_trouble_has_a_word_for_each() -> None:
+    assert len(SourceTrouble) == 9

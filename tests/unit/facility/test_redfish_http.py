@@ -1,0 +1,320 @@
+"""A Redfish service that misbehaves, over real HTTP on loopback: one finding each, and the rest goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from fleetctl.errors import AuthError, ParseError, TimedOutError, UnreachableError
+from fleetctl.facility.endpoint import Credentials, parse_url
+from fleetctl.model.facility import SourceTrouble
+from fleetctl_redfish.session import MAX_BODY_BYTES, RedfishSession
+from fleetctl_redfish.source import RedfishSource
+
+CH = "/redfish/v1/Chassis/1"
+TREE: dict[str, Any] = {
+    "/redfish/v1": {"RedfishVersion": "1.6.0", "Chassis": {"@odata.id": "/redfish/v1/Chassis"}},
+    "/redfish/v1/Chassis": {"Members": [{"@odata.id": CH}]},
+    CH: {
+        "@odata.type": "#Chassis.v1.Chassis",
+        "@odata.id": CH,
+        "ChassisType": "RackMount",
+        "Power": {"@odata.id": f"{CH}/Power"},
+        "Thermal": {"@odata.id": f"{CH}/Thermal"},
+        "Sensors": {"@odata.id": f"{CH}/Sensors"},
+    },
+    f"{CH}/Power": {"@odata.type": "#Power.v1.Power", "PowerControl": [{"PowerConsumedWatts": 614}]},
+    f"{CH}/Thermal": {
+        "@odata.type": "#Thermal.v1.Thermal",
+        "Temperatures": [{"Name": "Inlet", "ReadingCelsius": 24, "Status": {"State": "Enabled", "Health": "OK"}}],
+    },
+}
+
+
+class Bmc:
+    """Answers from `tree`; `odd` maps a path to a handler that misbehaves."""
+
+    def __init__(self) -> None:
+        self.tree = dict(TREE)
+        self.odd: dict[str, Any] = {}
+        self.asked: list[str] = []
+        self.logins = 0
+        self.password = "right"
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        path = request.path.rstrip("/")
+        self.asked.append(f"{request.method} {request.path_qs}")
+        if path == "/redfish/v1/SessionService/Sessions":
+            self.logins += 1
+            given = await request.json()
+            if given.get("Password") != self.password:
+                return web.Response(status=401)
+            headers = {"X-Auth-Token": f"t{self.logins}", "Location": "/redfish/v1/SessionService/Sessions/1"}
+            return web.json_response({}, status=201, headers=headers)
+        if path in self.odd:
+            answer: web.StreamResponse = await self.odd[path](request)
+            return answer
+        if path not in self.tree:
+            return web.Response(status=404)
+        return web.json_response(self.tree[path])
+
+
+@contextlib.asynccontextmanager
+async def serving(bmc: Bmc) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", bmc.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        port = runner.addresses[0][1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def reading(bmc: Bmc, **more: Any) -> AsyncIterator[RedfishSource]:
+    async with serving(bmc) as url:
+        source = RedfishSource(parse_url(url, timeout_s=more.pop("timeout_s", 2.0), **more))
+        try:
+            yield source
+        finally:
+            await source.close()
+
+
+async def broken(_: web.Request) -> web.StreamResponse:
+    return web.Response(body=b'{"PowerControl": [{"PowerConsumedWatts": 614,}]}', content_type="application/json")
+
+
+async def busy(_: web.Request) -> web.StreamResponse:
+    return web.Response(status=503)
+
+
+async def cut(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": "1000"})
+    await response.prepare(request)
+    await response.write(b'{"half":')
+    assert request.transport is not None
+    request.transport.abort()
+    return response
+
+
+async def huge(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(1600):
+            await response.write(b" " * 65_536)
+    return response
+
+
+async def announced_huge(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": str(100 * 2**20)})
+    await response.prepare(request)
+    await response.write(b"x")
+    assert request.transport is not None
+    request.transport.abort()
+    return response
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind"),
+    [
+        (broken, SourceTrouble.UNREADABLE),
+        (busy, SourceTrouble.REFUSED),
+        (cut, SourceTrouble.UNREACHABLE),
+        (huge, SourceTrouble.UNREADABLE),
+        (announced_huge, SourceTrouble.UNREADABLE),
+    ],
+)
+async def test_one_bad_answer_is_one_finding_and_the_rest_goes_on(handler: Any, kind: SourceTrouble) -> None:
+    bmc = Bmc()
+    bmc.odd[f"{CH}/Power"] = handler
+    async with reading(bmc) as source:
+        report = await source.read()
+        assert [(f.kind, f.source) for f in report.findings] == [(kind, f"{CH}/Power")]
+        assert [r.where for r in report.readings] == ["1/Inlet"]
+        assert report.total_power_w is None
+        assert not report.complete
+        bmc.odd.clear()
+        report = await source.read()
+        assert report.total_power_w == 614, "it comes back by itself"
+        assert report.findings == ()
+
+
+async def test_circles_of_links_end() -> None:
+    bmc = Bmc()
+    for i in range(50):
+        here = f"/redfish/v1/Chassis/c{i}"
+        there = {"@odata.id": f"/redfish/v1/Chassis/c{(i + 1) % 50}"}
+        bmc.tree[here] = {"@odata.type": "#Chassis.v1.Chassis", "Power": there, "Sensors": {"@odata.id": here}}
+    bmc.tree["/redfish/v1/Chassis"] = {
+        "Members": [{"@odata.id": CH}, {"@odata.id": "/redfish/v1/Chassis/c0"}],
+        "Members@odata.nextLink": "/redfish/v1/Chassis?$skip=0",
+    }
+    async with reading(bmc) as source:
+        report = await source.read()
+    assert report.total_power_w == 614
+    assert len(bmc.asked) < 200
+
+
+async def test_a_slash_and_a_space_in_an_id() -> None:
+    bmc = Bmc()
+    bmc.tree["/redfish/v1/Chassis"] = {
+        "Members": [{"@odata.id": "/redfish/v1/Chassis/A b/1"}, {"@odata.id": CH}, {"@odata.id": 7}]
+    }
+    bmc.tree["/redfish/v1/Chassis/A b/1"] = {"@odata.type": "#Chassis.v1.Chassis"}
+    async with reading(bmc) as source:
+        assert (await source.read()).total_power_w == 614
+    assert any("A%20b/1" in asked for asked in bmc.asked)
+
+
+async def test_pages_are_followed() -> None:
+    bmc = Bmc()
+    sensors = [
+        {
+            "@odata.id": f"{CH}/Sensors/S{i}",
+            "@odata.type": "#Sensor.v1.Sensor",
+            "Id": f"S{i}",
+            "Reading": i,
+            "ReadingType": "Power",
+        }
+        for i in range(9)
+    ]
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        skip = int(request.query.get("$skip", "0"))
+        body: dict[str, Any] = {"Members": sensors[skip : skip + 3]}
+        if skip + 3 < len(sensors):
+            body["Members@odata.nextLink"] = f"{CH}/Sensors?$skip={skip + 3}"
+        return web.json_response(body)
+
+    bmc.odd[f"{CH}/Sensors"] = page
+    async with reading(bmc) as source:
+        report = await source.read()
+    assert len([r for r in report.readings if "/Sensors/" in r.source]) == 9
+    assert not [a for a in bmc.asked if "/Sensors/S" in a], "members that came along are not asked again"
+
+
+async def test_a_wrong_password_is_tried_once() -> None:
+    bmc = Bmc()
+    async with reading(bmc, credentials=Credentials("fleet", "wrong")) as source:
+        for _ in range(3):
+            with pytest.raises(AuthError):
+                await source.read()
+    assert bmc.logins == 1
+
+
+async def test_a_session_that_ended_is_begun_again_once() -> None:
+    bmc = Bmc()
+    rejected: list[str] = []
+
+    async def picky(request: web.Request) -> web.StreamResponse:
+        token = request.headers.get("X-Auth-Token", "")
+        if token == "t1":
+            rejected.append(token)
+            return web.Response(status=401)
+        return web.json_response(TREE[f"{CH}/Power"])
+
+    bmc.odd[f"{CH}/Power"] = picky
+    async with reading(bmc, credentials=Credentials("fleet", "right")) as source:
+        assert (await source.read()).total_power_w == 614
+    assert (bmc.logins, rejected) == (2, ["t1"])
+    assert any(a.startswith("DELETE") for a in bmc.asked), "the session is ended at the BMC"
+
+
+async def test_a_bmc_without_free_sessions_is_read_with_basic() -> None:
+    bmc = Bmc()
+
+    async def full(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=503)
+
+    seen: list[str] = []
+
+    async def power(request: web.Request) -> web.StreamResponse:
+        seen.append(request.headers.get("Authorization", ""))
+        return web.json_response(TREE[f"{CH}/Power"])
+
+    bmc.odd[f"{CH}/Power"] = power
+    original = bmc.handle
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/Sessions"):
+            return await full(request)
+        return await original(request)
+
+    bmc.handle = handle  # type: ignore[method-assign]
+    async with reading(bmc, credentials=Credentials("fleet", "right")) as source:
+        assert (await source.read()).total_power_w == 614
+    assert seen[0].startswith("Basic ")
+
+
+async def test_nobody_there() -> None:
+    source = RedfishSource(parse_url("http://127.0.0.1:9", timeout_s=1.0))
+    with pytest.raises(UnreachableError):
+        await source.read()
+    await source.close()
+
+
+async def test_it_answers_something_else() -> None:
+    bmc = Bmc()
+    bmc.tree = {"/redfish/v1": ["not", "an", "object"]}
+    async with reading(bmc) as source:
+        with pytest.raises(ParseError):
+            await source.read()
+
+
+async def test_limits_hold_for_a_single_question() -> None:
+    bmc = Bmc()
+    bmc.odd["/redfish/v1/big"] = huge
+    async with serving(bmc) as url:
+        session = RedfishSession(parse_url(url))
+        with pytest.raises(ParseError, match=str(MAX_BODY_BYTES)):
+            await session.get("/redfish/v1/big")
+        await session.close()
+
+
+async def test_a_redirect_is_followed_once() -> None:
+    bmc = Bmc()
+
+    async def round_and_round(request: web.Request) -> web.StreamResponse:
+        return web.Response(
+            status=302, headers={"Location": "/redfish/v1/b" if request.path.endswith("a") else "/redfish/v1/a"}
+        )
+
+    bmc.odd["/redfish/v1/a"] = bmc.odd["/redfish/v1/b"] = round_and_round
+    async with serving(bmc) as url:
+        session = RedfishSession(parse_url(url))
+        with pytest.raises(ParseError, match="302"):
+            await session.get("/redfish/v1/a")
+        await session.close()
+    assert len(bmc.asked) == 2
+
+
+async def test_slow_beyond_the_limit() -> None:
+    bmc = Bmc()
+    release = asyncio.Event()
+
+    async def never(_: web.Request) -> web.StreamResponse:
+        await release.wait()
+        return web.Response()
+
+    bmc.odd["/redfish/v1"] = never
+    async with serving(bmc) as url:
+        source = RedfishSource(parse_url(url, timeout_s=0.3))
+        with pytest.raises(TimedOutError):
+            await source.read()
+        await source.close()
+        release.set()
+
+
+def test_the_tree_of_this_file_is_json() -> None:
+    assert json.loads(json.dumps(TREE)) == TREE
