@@ -8,11 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from pyghmi.exceptions import IpmiException, PyghmiException
+from pyghmi.ipmi import sdr
 from pyghmi.ipmi.command import Command
+from pyghmi.ipmi.private.session import Session
 
 from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError, UnreachableError
 from fleetctl.facility.endpoint import Endpoint
 
+
+class _Unshared(dict[Any, Any]):
+    """pyghmi gives every BMC of one product and firmware the sensor list of the first it met; servers of one product
+    differ in cards and supplies, and then values get the names of other sensors. So nothing is remembered here."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        return None
+
+
+sdr.shared_sdrs = _Unshared()
 T = TypeVar("T")
 THREADS = 8
 _POOL = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="ipmi")
@@ -60,7 +72,14 @@ class IpmiSession:
                 f"{self.endpoint.url}: {type(error).__name__}: {str(error)[:160]}", hint="odd bytes"
             ) from None
 
+    def _forget(self) -> None:
+        """pyghmi keeps a session that has ended in a table of those being set up, and hands it out again."""
+        for key in list(Session.initting_sessions):
+            if key[0] == self.endpoint.host and key[3] == self.endpoint.port:
+                Session.initting_sessions.pop(key, None)
+
     def _login(self) -> Any:
+        self._forget()
         creds = self.endpoint.credentials
         wanted = _PRIVILEGES.get(creds.privilege.lower(), 0)
         said = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from fleetctl.errors import AuthError, NotFoundError, ParseError, TimedOutError
@@ -16,8 +17,10 @@ class PysnmpClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # pysnmp 7.1 calls pysmi 2 by its old names
+                from pysnmp.hlapi.v3arch import asyncio as hlapi
             import cryptography  # noqa: F401  (pysnmp says nothing without it: "Decryption error")
-            from pysnmp.hlapi.v3arch import asyncio as hlapi
         except ImportError:
             raise NotFoundError("an SNMPv3 context name needs pysnmp", hint="pip install 'fleetctl[snmpv3]'") from None
         self._api: Any = hlapi
