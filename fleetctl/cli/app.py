@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alloc": ("fleetctl.cli.alloc", "lease nodes or cards to a tenant"),
     "release": ("fleetctl.cli.release", "give a lease back"),
     "queue": ("fleetctl.cli.queue", "requests that wait, and why"),
+    "jobs": ("fleetctl.cli.jobs", "jobs of Slurm and the like: where they run, what they draw"),
     "leases": ("fleetctl.cli.leases", "who holds what, until when"),
     "place": ("fleetctl.cli.place", "where and when a request would run, and why not elsewhere"),
     "reserve": ("fleetctl.cli.reserve", "hold nodes for a time to come"),

@@ -25,7 +25,7 @@ def show(node: NodeArgument, output: OutputOption = Format.TABLE) -> None:
     from fleetctl.cli.listing import one_host, snapshot
     from fleetctl.cli.output import print_data, print_table, record, records
     from fleetctl.store.hosts import host_state
-    from fleetctl.views import devices, events, findings, leases, nodes, probe_states
+    from fleetctl.views import devices, events, findings, jobs, leases, nodes, probe_states
 
     host, now = one_host(node), context.now()
     with snapshot() as conn:
@@ -37,6 +37,7 @@ def show(node: NodeArgument, output: OutputOption = Format.TABLE) -> None:
             ("cards", _("cards"), cards),
             ("findings", _("findings"), findings.table(findings.load(conn, context.inventory(), node=host.name))),
             ("leases", _("leases"), leases.lease_table(leases.load_leases(conn, now, node=host.name))),
+            ("jobs", _("jobs"), jobs.table(jobs.load(conn, context.inventory(), now, node=host.name))),
             ("probes", _("probes"), probe_states.table(probe_states.load(conn, host.name))),
             ("events", _("latest events"), events.table(events.load(conn, node=host.name, limit=EVENTS))),
         ]

@@ -60,7 +60,7 @@ def _table(cls: type[Any], path: tuple[str, ...]) -> Iterator[str]:
 
 
 _LIVE = {
-    *("sites", "halls", "racks", "pools", "hosts", "groups", "tenants", "prices"),
+    *("sites", "halls", "racks", "pools", "hosts", "groups", "tenants", "prices", "schedulers"),
     *(f"facility.{name}" for name in ("bmcs", "devices", "feeds", "meters", "zones")),
 }
 

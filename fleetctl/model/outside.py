@@ -43,6 +43,7 @@ class OutsideJob:
     partition: str
     hosts: tuple[str, ...]
     cards: int | None
+    nodes: int | None
     submitted_at: int | None
     start_at: int | None
     end_at: int | None

@@ -56,7 +56,8 @@ class BackendNode:
 
 @dataclass(frozen=True, slots=True)
 class BackendJob:
-    """One job. hosts: where it runs, () while it waits; cards: in all, None when it asks for none by name."""
+    """One job. hosts: where it runs, () while it waits; cards: in all, None when it asks for none by name; nodes: how many
+    it has or asks for."""
 
     id: str
     name: str
@@ -70,6 +71,7 @@ class BackendJob:
     start_at: int | None = None
     end_at: int | None = None
     reason: str = ""
+    nodes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

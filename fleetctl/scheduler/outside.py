@@ -8,9 +8,11 @@ from fleetctl.errors import FleetctlError, StoreError
 from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.outside import OutsideJob, OutsideWindow
 from fleetctl.scheduler.backend import Backend, BackendJob, BackendNode, BackendView
+from fleetctl.scheduler.ordering import carry_out, match_windows, order_ends
 from fleetctl.scheduler.telling import look, tell
 from fleetctl.store.connections import Connections
 from fleetctl.store.outside import (
+    list_orders,
     replace_jobs,
     replace_windows,
     save_endpoint_answer,
@@ -49,15 +51,21 @@ class Lane:
             return None
         self._keep(view)
         self.silent = False
+        order_ends(self._db, self.name, int(self._clock.now()))
+        await match_windows(self._db, self._backend, view, self._hosts, int(self._clock.now()))
         await self.act()
         return view
 
     async def act(self) -> None:
         """Tell it what is open. Cheap when nothing is."""
+        now = int(self._clock.now())
         with self._db.read() as conn:
             steps = any(step.backend == self.name for step in list_backend_steps(conn))
+            orders = list_orders(conn, backend=self.name)
         if steps:
-            await tell(self._db, self._backend, int(self._clock.now()))
+            await tell(self._db, self._backend, now)
+        for order in orders:
+            await carry_out(self._db, self._backend, order, now)
 
     def _note_trouble(self, error: FleetctlError) -> None:
         with self._db.write() as conn:
@@ -117,6 +125,7 @@ def _job(backend: str, job: BackendJob) -> OutsideJob:
         clean(job.partition, 100),
         job.hosts,
         job.cards,
+        job.nodes,
         job.submitted_at,
         job.start_at,
         job.end_at,

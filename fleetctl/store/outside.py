@@ -16,7 +16,7 @@ from fleetctl.store.findings import list_findings, open_finding, resolve_finding
 SILENT = "scheduler.silent"
 NODE = "scheduler.node"
 _ENDPOINT = "name, kind, site, version, nodes, strangers, tried_at, ok_at, trouble, hint, trouble_since"
-_JOB = "backend, id, name, user, account, state, partition, hosts, cards, submitted_at, start_at, end_at, reason"
+_JOB = "backend, id, name, user, account, state, partition, hosts, cards, nodes, submitted_at, start_at, end_at, reason"
 _ORDER = "id, backend, verb, who_kind, who, created_at, body, state, attempts, answer"
 
 
@@ -76,10 +76,21 @@ def replace_jobs(conn: sqlite3.Connection, backend: str, jobs: Sequence[OutsideJ
     """The jobs of one endpoint, in place of those of the round before."""
     conn.execute("DELETE FROM outside_job WHERE backend = ?", (backend,))
     conn.executemany(
-        f"INSERT OR REPLACE INTO outside_job ({_JOB}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        f"INSERT OR REPLACE INTO outside_job ({_JOB}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         [
             (
-                *(backend, j.id, j.name, j.user, j.account, j.state, j.partition, json.dumps(j.hosts), j.cards),
+                *(
+                    backend,
+                    j.id,
+                    j.name,
+                    j.user,
+                    j.account,
+                    j.state,
+                    j.partition,
+                    json.dumps(j.hosts),
+                    j.cards,
+                    j.nodes,
+                ),
                 *(j.submitted_at, j.start_at, j.end_at, j.reason),
             )
             for j in jobs
@@ -87,13 +98,17 @@ def replace_jobs(conn: sqlite3.Connection, backend: str, jobs: Sequence[OutsideJ
     )
 
 
-def list_jobs(conn: sqlite3.Connection, *, host: str | None = None) -> list[OutsideJob]:
-    """Jobs that run, then jobs that wait, each by endpoint and time; with `host`, those that run there."""
+def list_jobs(conn: sqlite3.Connection, *, host: str | None = None, running: bool | None = None) -> list[OutsideJob]:
+    """Jobs that run, then jobs that wait, each by endpoint and time; with `host`, those that run there.
+
+    running: only those that have nodes (True), only those that wait for them (False).
+    """
     rows = conn.execute(
         f"SELECT {_JOB} FROM outside_job"
         " WHERE (?1 IS NULL OR EXISTS (SELECT 1 FROM json_each(hosts) WHERE value = ?1))"
+        " AND (?2 IS NULL OR (hosts <> '[]') = ?2)"
         " ORDER BY hosts = '[]', backend, submitted_at, id",
-        (host,),
+        (host, running),
     )
     return [_job(row) for row in rows]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fleetctl.config.schema import Config
 from fleetctl.inventory.inventory import Inventory
-from fleetctl.model.admin import NodeAdmin
+from fleetctl.model.admin import NodeAdmin, OutsideState
 from fleetctl.model.host import Host
 from fleetctl.model.lease import HOST_SLOT, WHOLE
 from fleetctl.model.states import Admin, Health, Load, Reach
@@ -17,9 +17,10 @@ from fleetctl.store.capacity import count_processes
 from fleetctl.store.findings import list_findings
 from fleetctl.store.leases import list_holds
 from fleetctl.store.nodes import list_admin, list_outside
+from fleetctl.store.outside import list_jobs
 from fleetctl.store.summaries import CardSummary, HostAnswer, Values, count_cards, host_answers, host_values, sum_cards
 from fleetctl.views.column import Column, Table
-from fleetctl.views.units import show_count, show_pct, show_temp, show_watts
+from fleetctl.views.units import show_count, show_duration, show_pct, show_temp, show_watts
 
 STALE_AFTER_S = 150.0  # 2.5 rounds of a minute, the default of poll.stale_after x poll.interval_s
 
@@ -32,7 +33,8 @@ class NodeRow:
     cards_leased: cards held by leases; util_pct: mean over cards; temp_c: hottest card; power_w: of the server where
     it is metered, else the sum of its cards; mem_pct: card memory in use; host_mem_pct: main memory in use;
     findings: worst open finding in one line; findings_open: how many are open; age_at: when it last answered, epoch
-    seconds; since_at: when its admin state began; deadline_at: of a drain.
+    seconds; since_at: when its admin state began; deadline_at: of a drain; outside: the word of another scheduler that
+    owns the node, with its age where that is old; jobs: of that scheduler, running there, `id user`.
     """
 
     name: str
@@ -67,6 +69,8 @@ class NodeRow:
     findings_open: int = 0
     error: str | None = None
     age_at: float | None = None
+    outside: str | None = None
+    jobs: tuple[str, ...] = ()
 
 
 class Worst(NamedTuple):
@@ -127,6 +131,29 @@ def derive_load(held: Held | None, cards: int | None) -> Load:
     return Load.ALLOCATED if held.whole or (cards and held.full >= cards) else Load.MIXED
 
 
+class Owned(NamedTuple):
+    """What another scheduler says of a node of its own."""
+
+    state: OutsideState
+    jobs: tuple[str, ...] = ()
+
+
+def derive_outside_load(state: OutsideState) -> Load:
+    """By what that scheduler has given away."""
+    if state.busy is None:
+        return Load.UNKNOWN
+    if not state.busy:
+        return Load.IDLE
+    return Load.ALLOCATED if state.cards and state.cards_used == state.cards else Load.MIXED
+
+
+def outside_words(state: OutsideState, now: float, stale_after_s: float) -> str:
+    """`slurm@lingang: idle+drain`, with its age once that is no longer of the last rounds."""
+    age = now - (state.seen_at or 0)
+    old = f" ({show_duration(age)} ago)" if age > stale_after_s else ""
+    return f"{state.backend}: {state.word or state.state.value}{old}"
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """All the store says of nodes, by host name; any host may be missing from any of it."""
@@ -137,6 +164,7 @@ class Known:
     keeping: Mapping[str, Keeping] = field(default_factory=dict)
     held: Mapping[str, Held] = field(default_factory=dict)
     worst: Mapping[str, Worst] = field(default_factory=dict)
+    owned: Mapping[str, Owned] = field(default_factory=dict)
 
 
 def build_nodes(
@@ -158,6 +186,10 @@ def _row(host: Host, known: Known, now: float, stale_after_s: float) -> NodeRow:
     reach = derive_reach(answer, now, stale_after_s)
     found = cards.cards if cards else (0 if answer is not None and answer.answer_at is not None else None)
     power = values.get("power_w")
+    owned = known.owned.get(name) if known.owned else None
+    load = derive_load(held, found)
+    if owned is not None and not (held and (held.whole or held.cards)):
+        load = derive_outside_load(owned.state)
     return NodeRow(
         name=name,
         site=host.site,
@@ -173,7 +205,7 @@ def _row(host: Host, known: Known, now: float, stale_after_s: float) -> NodeRow:
         reach=reach,
         health=derive_health(worst, reach),
         admin=kept.admin,
-        load=derive_load(held, found),
+        load=load,
         reason=kept.reason,
         owner=kept.owner,
         since_at=kept.since_at,
@@ -191,6 +223,8 @@ def _row(host: Host, known: Known, now: float, stale_after_s: float) -> NodeRow:
         findings_open=worst.open if worst else 0,
         error=answer.error or None if answer else None,
         age_at=answer.answer_at if answer else None,
+        outside=outside_words(owned.state, now, stale_after_s) if owned else None,
+        jobs=owned.jobs if owned else (),
     )
 
 
@@ -217,9 +251,22 @@ def load(
         keeping=_keeping(conn, config, held),
         held=held,
         worst=_worst(conn, host),
+        owned=_owned(conn),
     )
     hosts = inventory.hosts.values() if host is None else [inventory.hosts[host]]
     return build_nodes(hosts, known, now=now, stale_after_s=config.poll.interval_s * config.poll.stale_after)
+
+
+def _owned(conn: sqlite3.Connection) -> dict[str, Owned]:
+    """Nodes of other schedulers, and who runs on them there."""
+    outside = list_outside(conn)
+    if not outside:
+        return {}
+    jobs: dict[str, list[str]] = {}
+    for job in list_jobs(conn, running=True):
+        for name in job.hosts:
+            jobs.setdefault(name, []).append(f"{job.id} {job.user}".strip())
+    return {name: Owned(state, tuple(jobs.get(name, ()))) for name, state in outside.items()}
 
 
 def _held(conn: sqlite3.Connection) -> dict[str, Held]:
@@ -323,6 +370,8 @@ COLUMNS: tuple[Column[NodeRow], ...] = (
     Column("owner", "owner", lambda r: r.owner, width=8, wide=True, doc="who set its admin state"),
     Column("reason", "reason", lambda r: r.reason, width=12, wide=True, doc="why it is out of service"),
     Column("leases", "leases", lambda r: ",".join(r.leases) or None, width=8, wide=True, doc="leases on it"),
+    Column("outside", "elsewhere", lambda r: r.outside, width=12, wide=True, doc="word of the scheduler that owns it"),
+    Column("jobs", "jobs", lambda r: ",".join(r.jobs) or None, width=8, wide=True, doc="jobs of that scheduler on it"),
     Column("findings_open", "open", lambda r: r.findings_open, width=4, right=True, wide=True, doc="open findings"),
     Column("age_at", "age", lambda r: r.age_at, width=4, right=True, role="age", doc="time since it last answered"),
     Column("note", "note", _note, width=12, wide=True, doc="its worst finding, its error or its reason, in one line"),

@@ -10,13 +10,15 @@ from datetime import datetime
 from fleetctl.config.schema import Config
 from fleetctl.inventory.inventory import Inventory
 from fleetctl.inventory.nodesets import fold
-from fleetctl.model.lease import Request, Reservation
+from fleetctl.model.lease import Request, Reservation, Shape
+from fleetctl.model.outside import OutsideJob
 from fleetctl.scheduler.fairshare import fair_use
 from fleetctl.scheduler.fragments import Fragment, fragments
 from fleetctl.scheduler.live import load_snapshot
 from fleetctl.scheduler.placement import ChipFacts
 from fleetctl.scheduler.queue import in_order
 from fleetctl.store.leases import held_cards, list_leases
+from fleetctl.store.outside import list_jobs, list_windows
 from fleetctl.store.requests import list_queue, list_requests
 from fleetctl.store.reservations import list_reservations
 from fleetctl.views.column import Column, Table
@@ -31,7 +33,21 @@ def load_line(conn: sqlite3.Connection, config: Config, now: float, *, past: boo
     if past:
         waiting = {r.id for r in line}
         rows += [RequestRow(r, None, now) for r in list_requests(conn) if r.id not in waiting]
-    return rows
+    return rows + [RequestRow(waiting_elsewhere(job), None, now) for job in list_jobs(conn, running=False)]
+
+
+def waiting_elsewhere(job: OutsideJob) -> Request:
+    """A job that waits in another scheduler, in the words of our own line; its place there is not ours to say."""
+    nodes = max(1, job.nodes or 1)
+    return Request(
+        id=f"{job.backend}/{job.id}",
+        tenant=job.account or job.user,
+        shape=Shape(nodes=nodes, cards=-(-job.cards // nodes) if job.cards else 0),
+        submitted_at=job.submitted_at or 0,
+        who=job.user,
+        cls="",
+        note=job.reason or job.state,
+    )
 
 
 def _readable(request: Request) -> Request:
@@ -96,7 +112,25 @@ def _pct(part: float | None) -> float | None:
 
 def load_reservations(conn: sqlite3.Connection, *, past: bool = False) -> Table[Reservation]:
     """The calendar: reservations and maintenance windows by start."""
-    return Table("reservation", RESERVATION_COLUMNS, list_reservations(conn, only_planned=not past), lambda r: r.id)
+    held = list_reservations(conn, only_planned=not past)
+    return Table("reservation", RESERVATION_COLUMNS, [*held, *_held_elsewhere(conn)], lambda r: r.id)
+
+
+def _held_elsewhere(conn: sqlite3.Connection) -> list[Reservation]:
+    """Reservations other schedulers have by themselves; those we made there stand in our own calendar."""
+    return [
+        Reservation(
+            id=f"{w.backend}/{w.name}",
+            kind="maint" if {f.lower() for f in w.flags} & {"maint", "maintenance"} else "hold",
+            hosts=w.hosts,
+            start_at=w.start_at or 0,
+            end_at=w.end_at,
+            tenant=",".join(w.users),
+            who=w.backend,
+        )
+        for w in list_windows(conn)
+        if not w.ours
+    ]
 
 
 def load_quotas(conn: sqlite3.Connection, config: Config, now: float) -> Table[QuotaRow]:

@@ -126,6 +126,7 @@ def parse_jobs(text: str, nonce: str, rename: Callable[[str], str] = str) -> tup
                 start_at=parse_moment(row[10]),
                 end_at=parse_moment(row[11]),
                 reason="" if row[13].strip().lower() in NO_REASON else _line(row[13], 160),
+                nodes=nodes,
             )
         )
     _refuse_bad(bad, len(records), "squeue")

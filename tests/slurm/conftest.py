@@ -138,7 +138,7 @@ class Desk:
     """fleetctl beside the bed: a store, an inventory of its nodes, and the lane the engine runs."""
 
     def __init__(self, folder: Path, bed: Bed, **more: object) -> None:
-        settings = {"site": "osl", "name": "slurm@osl", "bin": bed.bin, "timeout_s": 20.0, **more}
+        settings = {"site": "osl", "bin": bed.bin, "reserve_for": "users", **more}
         self.config = Config(
             sites=(Site(name="osl", max_drain_pct=100.0), Site(name="szx", max_drain_pct=100.0)),
             hosts=(

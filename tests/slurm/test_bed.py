@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from fleetctl.errors import ConflictError, NotFoundError
+from fleetctl.model.admin import DrainMode
+from fleetctl.model.outside import OutsideJob
+from fleetctl.model.plan import StepState
 from fleetctl.model.states import Admin
+from fleetctl.operations import plan_drain, reserve, unreserve
+from fleetctl.operations.orders import cancel_job, find_job, submit_job
 from fleetctl.scheduler.backend import Capability
 from fleetctl.store.audit import list_audit
 from fleetctl.store.findings import list_findings
 from fleetctl.store.nodes import list_outside
-from fleetctl.store.outside import list_jobs, list_outside_endpoints
+from fleetctl.store.outside import list_jobs, list_orders, list_outside_endpoints
+from fleetctl.views.queue import load_reservations
 
-from .conftest import NODES, Bed, Desk
+from .conftest import NODES, PERSON, Bed, Desk
 
 pytestmark = pytest.mark.peers
 
@@ -146,3 +156,117 @@ async def test_a_maintenance_reservation_is_maintenance(bed: Bed, desk: Desk) ->
 def _hosts(desk: Desk) -> dict[str, Admin]:
     with desk.db.read() as conn:
         return {host: state.state for host, state in list_outside(conn).items()}
+
+
+async def test_a_deadline_that_is_past_ends_the_job_there(bed: Bed, desk: Desk) -> None:
+    job = bed.job("osl-h100-01", 4)
+    await desk.until(lambda: desk.node("osl-h100-01").jobs == (f"{job} root",))
+    plan = plan_drain(
+        *(desk.db, desk.inventory, "osl-h100-01", "hw: fan 3"),
+        who=PERSON,
+        now=desk.now,
+        config=desk.config,
+        mode=DrainMode.NOW,
+    )
+    desk.apply(plan)
+    await desk.until(lambda: desk.node("osl-h100-01").admin is Admin.DRAINED)
+    assert not bed("squeue", "-h", "-j", job) or "COMPLETING" in bed("squeue", "-h", "-j", job, "-o", "%T")
+    with desk.db.read() as conn:
+        (order,) = list_orders(conn, only_open=False)
+    assert (order.state, order.body["job"]) == (StepState.DONE, job)
+
+
+async def test_jobs_are_submitted_and_cancelled_through_orders(bed: Bed, desk: Desk) -> None:
+    await desk.until(lambda: len(_hosts(desk)) == 4)
+    more = {"now": desk.now, "name": "probe", "partition": "szx-910b", "nodes": 1, "cards": 0, "duration_s": 600}
+    submit_job(desk.db, desk.config, "slurm@osl", "#!/bin/sh\nexec sleep 600\n", PERSON, **more)
+
+    def running() -> list[OutsideJob]:
+        with desk.db.read() as conn:
+            return list_jobs(conn, running=True)
+
+    await desk.until(lambda: bool(running()))
+    (job,) = running()
+    assert job.hosts == ("szx-910b-01",)
+    cancel_job(desk.db, find_job(desk.db, job.id), PERSON, now=desk.now)
+    await desk.until(lambda: not running())
+    submit_job(desk.db, desk.config, "slurm@osl", "#!/bin/sh\n", PERSON, **{**more, "partition": "nosuch"})
+    await desk.lane.act()
+    with desk.db.read() as conn:
+        states = [o.state for o in list_orders(conn, only_open=False)]
+        (failed,) = [o for o in list_orders(conn, only_open=False) if o.state is StepState.FAILED]
+    assert states.count(StepState.DONE) == 2
+    assert "invalid partition" in failed.answer
+
+
+async def test_what_is_reserved_here_is_held_there_and_given_back(bed: Bed, desk: Desk) -> None:
+    await desk.until(lambda: len(_hosts(desk)) == 4)
+    held = reserve(
+        *(desk.db, desk.inventory, "osl-h100-03", "root"),
+        who=PERSON,
+        now=desk.now,
+        start_at=desk.now,
+        end_at=desk.now + 3600,
+    )
+    await desk.until(lambda: "reserved" in bed.state("osl-h100-03"))
+    assert f"ReservationName=fleetctl_{held.id}" in bed("scontrol", "-o", "show", "reservation")
+    bed("scontrol", "create", "reservation", "reservationname=theirs", "starttime=now+3600", "duration=60",
+        "users=root", "nodes=osl-h100-02")  # fmt: skip
+    unreserve(desk.db, held.id, PERSON, now=desk.now)
+    await desk.until(lambda: f"fleetctl_{held.id}" not in bed("scontrol", "-o", "show", "reservation"))
+    assert "ReservationName=theirs" in bed("scontrol", "-o", "show", "reservation")
+    await desk.lane.round()
+    with desk.db.read() as conn:
+        assert [r.id for r in load_reservations(conn).rows] == ["slurm@osl/theirs"]
+
+
+async def test_the_engine_and_the_commands_drive_it(bed: Bed, tmp_path: Path) -> None:
+    """`fleetctl poll`, `drain`, `nodes`, `resume` as a person types them, each a process of its own."""
+    settings = tmp_path / "fleet.toml"
+    settings.write_text(FLEET.format(path=tmp_path / "fleet.db", bin=bed.bin))
+
+    def fleetctl(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "fleetctl", "--config", str(settings), *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def admin() -> str:
+        (row,) = json.loads(fleetctl("nodes", "osl-h100-01", "-o", "json"))
+        return str(row["admin"])
+
+    job = bed.job("osl-h100-01")
+    fleetctl("poll")
+    assert job in fleetctl("jobs")
+    fleetctl("drain", "osl-h100-01", "--reason", "hw: fan 3", "--yes", "--count", "1")
+    fleetctl("poll")
+    assert admin() == "draining"
+    bed("scancel", job)
+    bed.wait(lambda: bed.state("osl-h100-01") == "idle+drain")
+    fleetctl("poll")
+    assert admin() == "drained"
+    fleetctl("resume", "osl-h100-01", "--yes")
+    fleetctl("poll")
+    assert bed.state("osl-h100-01") == "idle"
+    assert admin() == "in_service"
+
+
+FLEET = """
+[store]
+path = "{path}"
+[[sites]]
+name = "osl"
+max_drain_pct = 100
+[[hosts]]
+nodes = "osl-h100-[01-03]"
+site = "osl"
+transport = "local"
+[[schedulers]]
+site = "osl"
+kind = "slurm"
+bin = "{bin}"
+"""

@@ -27,7 +27,7 @@ CREATE TABLE outside_endpoint (
 -- Jobs that wait or run, as of outside_endpoint.ok_at. hosts: JSON array.
 CREATE TABLE outside_job (
   backend TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, user TEXT NOT NULL, account TEXT NOT NULL,
-  state TEXT NOT NULL, partition TEXT NOT NULL, hosts TEXT NOT NULL, cards INTEGER,
+  state TEXT NOT NULL, partition TEXT NOT NULL, hosts TEXT NOT NULL, cards INTEGER, nodes INTEGER,
   submitted_at INTEGER, start_at INTEGER, end_at INTEGER, reason TEXT NOT NULL,
   PRIMARY KEY (backend, id)
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,153 @@
+"""What an outside scheduler is asked besides drain and resume: cancel and submit jobs, hold nodes for a time.
+
+Cancels may be repeated, so a crash repeats them. A submit may not: one that was begun and has no answer is failed, and
+a person looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import replace
+
+from fleetctl.errors import FleetctlError, NotFoundError, UnreachableError
+from fleetctl.model.admin import Actor, ActorKind, DrainMode
+from fleetctl.model.lease import Reservation
+from fleetctl.model.outside import OutsideOrder
+from fleetctl.model.plan import StepState
+from fleetctl.model.states import Admin
+from fleetctl.scheduler.backend import MARK, Backend, BackendView, Capability
+from fleetctl.scheduler.carry_out import EMPTYING
+from fleetctl.store.audit import append_audit
+from fleetctl.store.connections import Connections
+from fleetctl.store.nodes import list_admin, list_outside
+from fleetctl.store.outside import append_order, list_jobs, set_order
+from fleetctl.store.reservations import list_reservations
+from fleetctl.store.scheduler_facts import get_fact, set_fact
+
+ATTEMPTS = 3
+_DRAINER = Actor(ActorKind.RULE, "drainer")
+
+
+async def carry_out(db: Connections, backend: Backend, order: OutsideOrder, now: int) -> StepState:
+    """One order, once. What the endpoint refuses is its answer; what it did not hear is tried again, three times."""
+    if order.state is StepState.DOING and order.verb == "submit":
+        return _close(db, order, StepState.FAILED, now, "begun, but its answer was lost: look before you submit again")
+    if order.attempts >= ATTEMPTS:
+        return _close(db, order, StepState.FAILED, now, order.answer or "no answer")
+    with db.write(durable=True) as conn:
+        if not set_order(conn, order, StepState.DOING, now):
+            return StepState.PENDING
+    order = replace(order, state=StepState.DOING, attempts=order.attempts + 1)
+    try:
+        if order.verb == "submit":
+            answer = await backend.submit(**order.body)
+        else:
+            await backend.cancel(order.body["job"])
+            answer = "cancelled"
+    except NotFoundError as error:
+        gone = order.verb == "cancel"  # ended meanwhile: that is what was wanted
+        return _close(db, order, StepState.DONE if gone else StepState.FAILED, now, str(error))
+    except UnreachableError as error:
+        with db.write() as conn:
+            set_order(conn, order, StepState.FAILED if order.verb == "submit" else StepState.PENDING, now, str(error))
+        return StepState.PENDING
+    except FleetctlError as error:
+        return _close(db, order, StepState.FAILED, now, str(error))
+    return _close(db, order, StepState.DONE, now, answer)
+
+
+def _close(db: Connections, order: OutsideOrder, state: StepState, now: int, answer: str) -> StepState:
+    with db.write() as conn:
+        if set_order(conn, order, state, now, answer):
+            body = {"order": order.id, "state": state.value, "answer": answer, "job": order.body.get("job", "")}
+            append_audit(conn, now, order.who, f"{order.verb}_job", order.backend, body)
+    return state
+
+
+def order_ends(db: Connections, backend: str, now: int) -> list[str]:
+    """Ask for the end of jobs on nodes whose drain has a deadline that is past; ids of the orders that are new.
+
+    The person who set the deadline has confirmed it. Each job is asked for once per drain.
+    """
+    with db.read() as conn:
+        outside = list_outside(conn)
+        due = {
+            r.host: r
+            for r in list_admin(conn).values()
+            if r.wish in EMPTYING
+            and r.mode is not DrainMode.WAIT
+            and r.deadline_at is not None
+            and r.deadline_at <= now
+            # Only where the drain was told: otherwise another job would follow.
+            and r.host in outside
+            and outside[r.host].backend == backend
+            and outside[r.host].state is Admin.DRAINING
+        }
+        jobs = [j for j in list_jobs(conn) if j.backend == backend and due.keys() & set(j.hosts)] if due else []
+    if not jobs:
+        return []
+    new = []
+    with db.write() as conn:
+        for job in jobs:
+            host = next(h for h in job.hosts if h in due)
+            record = due[host]
+            order = OutsideOrder(
+                f"{record.plan}/{record.version}/{job.id}",
+                backend,
+                "cancel",
+                record.owner or _DRAINER,
+                now,
+                {"job": job.id},
+            )
+            if append_order(conn, order):
+                body = {"job": job.id, "user": job.user, "why": f"{host} is drained, its deadline has passed"}
+                append_audit(conn, now, _DRAINER, "end_job", host, body)
+                new.append(order.id)
+    return new
+
+
+async def match_windows(db: Connections, backend: Backend, view: BackendView, known: Container[str], now: int) -> None:
+    """Make there what was reserved here on its nodes, and give back there what was given back here.
+
+    Compared afresh each round, so a crash or a lost answer costs a round. What it refuses is said once.
+    """
+    with db.read() as conn:
+        wanted = {
+            _window_name(r): (r, tuple(h for h in r.hosts if h in view.nodes and h in known))
+            for r in list_reservations(conn)
+            if r.end_at is None or r.end_at > now
+        }
+        # Another fleetctl may speak to the same endpoint: only what this store knows is given back.
+        mine = {_window_name(r) for r in list_reservations(conn, only_planned=False)}
+    there = {w.name for w in view.reservations if w.ours}
+    missing = [(name, r, hosts) for name, (r, hosts) in wanted.items() if hosts and name not in there]
+    over = sorted((there & mine) - {name for name, (_r, hosts) in wanted.items() if hosts})
+    if not missing and not over:
+        return
+    if Capability.RESERVE not in await backend.capabilities():
+        _say_once(db, backend.name, "reservations", f"{backend.name} does not let us reserve with these rights", now)
+        return
+    for name, held, hosts in missing:
+        try:
+            await backend.reserve(
+                name, hosts, max(held.start_at, now), held.end_at, users=(held.tenant,), maint=held.kind == "maint"
+            )
+        except FleetctlError as error:
+            _say_once(db, backend.name, held.id, str(error), now)
+    for name in over:
+        try:
+            await backend.unreserve(name)
+        except FleetctlError as error:
+            _say_once(db, backend.name, name, str(error), now)
+
+
+def _window_name(reservation: Reservation) -> str:
+    return f"{MARK}_{reservation.id}"
+
+
+def _say_once(db: Connections, backend: str, subject: str, why: str, now: int) -> None:
+    key = f"refused/{backend}/{subject}"
+    with db.write() as conn:
+        if get_fact(conn, key) != why:
+            set_fact(conn, key, why)
+            append_audit(conn, now, Actor(ActorKind.RULE, backend), "backend_failed", subject, {"why": why})
