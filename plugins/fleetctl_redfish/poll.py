@@ -1,47 +1,59 @@
-"""Which questions a poll asks after the first complete reading: total power first, at most three in all."""
+"""Which questions a poll asks after the first complete reading: total power first, at most three where $expand works."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from fleetctl_redfish.total import total_power
 
 MAX_QUESTIONS = 3
+MAX_PARTS = 8  # of a total that is a sum, where the service cannot give them in one answer
+_IN = re.compile(r"^sum of \d+ (rectifiers|inputs) in (\S+)$")
 
 
 def poll_targets(tree: Mapping[str, Mapping[str, Any]], pages: Mapping[str, list[str]]) -> list[str]:
-    """At most three paths (with their query), the most telling first.
+    """Paths with their query, the most telling first.
 
-    1. the resource of the total power (a sensor's whole collection, when it can be had expanded in one page);
-    2. Thermal, or the largest sensor collection that comes expanded in one page;
+    1. what the total power is made of (a sensor's whole collection, when it can be had expanded in one page);
+    2. the largest sensor collection that comes expanded in one page, else Thermal;
     3. what tells of leaks and coolant, else EnvironmentMetrics.
     """
     out: list[str] = []
+    expanded = {path: asked[0] for path, asked in pages.items() if len(asked) == 1 and "expand" in asked[0]}
 
-    def want(target: str | None) -> None:
-        if target and target not in out and len(out) < MAX_QUESTIONS:
+    def want(target: str | None, limit: int = MAX_QUESTIONS) -> None:
+        if target and target not in out and len(out) < limit:
             out.append(target)
 
-    total = total_power(tree)
-    expanded = {path: asked[0] for path, asked in pages.items() if len(asked) == 1 and "expand" in asked[0]}
-    if total is not None:
-        first = total[1].partition("#")[0].partition(" + ")[0]
-        first = first.rpartition(" in ")[2]
-        collection = first.rpartition("/")[0]
-        if first in tree:
-            want(expanded.get(collection, first))
-        else:
-            want(expanded.get(first, first))
+    for path in total_parts(tree):
+        want(expanded.get(path.rpartition("/")[0], path), MAX_PARTS)
     sizes: dict[str, int] = {}
     for path in tree:
         parent = path.rpartition("/")[0]
-        if parent in expanded and parent.endswith("/Sensors"):
+        if parent in expanded:
             sizes[parent] = sizes.get(parent, 0) + 1
-    for path in sorted(sizes, key=lambda p: -sizes[p])[:1]:
-        want(expanded[path])
-    for ending in ("/LeakDetectors", "/PrimaryCoolantConnectors"):
-        want(next((expanded[p] for p in expanded if p.endswith(ending)), None))
+    for ending in ("/Sensors", "/LeakDetectors", "/PrimaryCoolantConnectors"):
+        fullest = max((p for p in sizes if p.endswith(ending)), key=lambda p: sizes[p], default=None)
+        want(expanded[fullest] if fullest else None)
     for ending in ("/Thermal", "/EnvironmentMetrics", "/Power"):
         want(next((p for p in tree if p.endswith(ending) and p.count("/") == 5), None))
     return out or ["/redfish/v1/Chassis"]
+
+
+def total_parts(tree: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Paths of all resources that the total power was read from."""
+    total = total_power(tree)
+    parts: list[str] = []
+    for source in total[1].split(" + ") if total is not None else ():
+        summed = _IN.match(source)
+        if summed is None:
+            parts.append(source.partition("#")[0])
+        elif summed[1] == "rectifiers":
+            parts += [p for p in tree if p.startswith(summed[2] + "/Rectifier") and p.endswith("InputPower")]
+        elif "#" in summed[2]:
+            parts.append(summed[2].partition("#")[0])
+        else:
+            parts += [p for p in tree if p.startswith(summed[2] + "/") and p.endswith("/Metrics")]
+    return list(dict.fromkeys(parts))

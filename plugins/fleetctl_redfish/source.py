@@ -10,7 +10,7 @@ from fleetctl.errors import AuthError, FleetctlError, TimedOutError
 from fleetctl.facility.endpoint import Endpoint
 from fleetctl.model.facility import EndpointReport, RawValue, SourceFinding, SourceTrouble
 from fleetctl_redfish.actions import act, first_system
-from fleetctl_redfish.poll import poll_targets
+from fleetctl_redfish.poll import poll_targets, total_parts
 from fleetctl_redfish.session import RedfishSession
 from fleetctl_redfish.total import total_power
 from fleetctl_redfish.tree import Walk, describe
@@ -60,7 +60,10 @@ class RedfishSource:
         if not fresh and findings:
             raise _as_error(findings[0])
         self._walk.tree.update({p: r for p, r in fresh.items() if p in self._walk.tree or "/Sensors/" in p})
-        return self._report(fresh, self._walk.tree, findings, complete=False)
+        # A total whose parts were not all read again is not a total of now.
+        parts = total_parts(self._walk.tree)
+        current = self._walk.tree if all(p in fresh for p in parts) else {}
+        return self._report(fresh, current, findings, complete=False)
 
     def _report(
         self,
@@ -85,7 +88,7 @@ class RedfishSource:
             findings=tuple(found.findings),
             total_power_w=total[0] if total else None,
             total_power_source=total[1] if total else "",
-            device=describe(tree),
+            device=describe(tree) if tree else {},
             complete=complete,
         )
 

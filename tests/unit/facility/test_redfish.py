@@ -264,3 +264,15 @@ def test_only_what_the_bmc_offers_is_asked_of_it() -> None:
 def test_a_reading_is_plain_json() -> None:
     found = found_in(sensor(Reading=1.5, ReadingType="Voltage"))
     assert json.loads(found.readings[0].raw) == 1.5
+
+
+def test_a_sum_is_polled_in_all_its_parts() -> None:
+    rectifiers = {
+        f"{CH}/Sensors/Rectifier{i}InputPower": {"ReadingType": "Power", "Reading": 3000 + i} for i in range(4)
+    }
+    found = total_power(machine(**rectifiers))
+    assert found is not None
+    assert found[0] == 12006
+    assert poll_targets(machine(**rectifiers), {})[:4] == list(rectifiers)
+    supplies = machine(**supply("1", 300.0), **supply("2", 310.0))
+    assert sum(t.endswith("/Metrics") for t in poll_targets(supplies, {})) == 2

@@ -150,6 +150,18 @@ async def test_one_bad_answer_is_one_finding_and_the_rest_goes_on(handler: Any, 
         assert report.findings == ()
 
 
+async def test_a_total_that_was_not_read_again_is_not_told_again() -> None:
+    bmc = Bmc()
+    async with reading(bmc) as source:
+        assert (await source.read()).total_power_w == 614
+        bmc.odd[f"{CH}/Power"] = busy
+        report = await source.poll()
+        assert report.total_power_w is None
+        assert [r.where for r in report.readings] == ["1/Inlet"]
+        bmc.odd.clear()
+        assert (await source.poll()).total_power_w == 614
+
+
 async def test_circles_of_links_end() -> None:
     bmc = Bmc()
     for i in range(50):
