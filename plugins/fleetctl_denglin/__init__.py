@@ -5,6 +5,7 @@ from pathlib import Path
 from fleetctl.model.probe import Probe
 from fleetctl.model.reading import FindingKind
 from fleetctl.plugin import Parser, Plugin
+from fleetctl.probes.refusals import missing_tool
 from fleetctl.probes.sheet import Sheet
 from fleetctl.probes.smi import Family, csv_parser, table_parser, xml_parser
 from fleetctl.probes.smi.csv_form import looks_like_csv
@@ -18,8 +19,8 @@ def refusal(sheet: Sheet, text: str) -> bool:
     if "no devices" in low or "no device" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
         sheet.expected = 0
-    elif "command not found" in low or "no such file or directory" in low:
-        sheet.find(FindingKind.MISSING_TOOL, "no such tool on the host", text[:2000])
+    elif missing_tool(sheet, text):
+        return True
     elif "failed" in low or "couldn't communicate" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the library cannot start", text[:2000])
     else:

@@ -36,5 +36,6 @@ plugin = Plugin(
     ),
     parsers=PARSERS,
     chips=_HERE / "chips.csv",
+    faults=_HERE / "faults.csv",
     paths=("/opt/aws/neuron/bin",),
 )
