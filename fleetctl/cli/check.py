@@ -27,7 +27,7 @@ app = typer.Typer()
 def check(
     words: NodesArgument = None,
     form: Annotated[
-        CheckFormat, typer.Option("--format", help="what the monitoring system reads")
+        CheckFormat, typer.Option("--format", "--output", "-o", help="what the monitoring system reads")
     ] = CheckFormat.NAGIOS,
     warning: Annotated[
         list[str] | None,

@@ -145,7 +145,7 @@ def _host(trial: Trial) -> Iterator[Line]:
 
 def _block(block: Block) -> str:
     if block.kind == "card":
-        models = sorted({f"{d.vendor} {d.model}" for d in block.devices})
+        models = sorted({f"{d.vendor} {d.model or '-'}" for d in block.devices})
         return _("{count} cards: {models}; {values} values each").format(
             count=len(block.devices),
             models=", ".join(models),

@@ -59,6 +59,10 @@ def exec_(
     """
     from fleetctl.cli import context
 
+    if command[0] == "--":  # habit from ssh and kubectl; no shell starts a command with it
+        command = command[1:]
+    if not command:
+        raise UsageError(_("no command"), hint=_("for example `fleetctl exec {nodes} uptime`").format(nodes=nodes))
     hosts = context.select_hosts([nodes])
     if not hosts:
         raise UsageError(_("{nodes} names no host").format(nodes=nodes), hint=_("`fleetctl nodes -o name` lists all"))

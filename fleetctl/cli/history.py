@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fleetctl.store.devices import StoredDevice
     from fleetctl.views.series import SeriesRow
 
+LEAST_SPAN_S = 300.0  # a plot of young data spans what there is, but no less
 POINTS = 400  # what a plot can show; data formats print every value unless --step is given
 
 app = typer.Typer()
@@ -43,6 +44,7 @@ def history(
     people = output in (Format.TABLE, Format.WIDE)
     width = int(parse_since(step)) if step else (max(int((now - start) / POINTS), 1) if people else None)
     rows: list[SeriesRow] = []
+    plots: list[tuple[str, list[SeriesRow]]] = []
     with snapshot() as conn:
         found, devices = _devices(conn, host.name, metric, card)
         for device in devices:
@@ -50,7 +52,10 @@ def history(
             points = read_series(conn, device.id, found.name, start, now, width)
             rows += [SeriesRow(name, p.at, p.value, p.low, p.high, p.n) for p in points]
             if people and points:
-                _plot(name, found, rows[len(rows) - len(points) :], start, now)
+                plots.append((name, rows[len(rows) - len(points) :]))
+    begin = max(start, min([now - LEAST_SPAN_S, *(r.at for r in rows)]))  # one axis for all of them
+    for name, told in plots:
+        _plot(name, found, told, begin, now)
     if not people:
         print_table(table(rows, found), output, now=now)
     elif not rows:

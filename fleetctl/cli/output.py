@@ -20,6 +20,8 @@ from fleetctl.i18n import _, word
 from fleetctl.views.column import Cell, Column, Table
 from fleetctl.views.units import UNKNOWN, iso_moment, show_age
 
+MOMENTS = ("age", "moment")  # roles of columns whose values are epoch seconds
+
 
 class Format(StrEnum):
     TABLE = "table"
@@ -213,14 +215,14 @@ def _shrink(columns: Sequence[Column[Any]], widths: list[int], room: int) -> Non
 
 def record(columns: Sequence[Column[Any]], row: Any) -> dict[str, Any]:
     """One row for machines: raw values by column name; moments as UTC text."""
-    return {c.name: _moment(c.value(row)) if c.role == "age" else c.value(row) for c in columns}
+    return {c.name: _moment(c.value(row)) if c.role in MOMENTS else c.value(row) for c in columns}
 
 
 def records(table: Table[Any]) -> list[dict[str, Any]]:
     """All rows for machines, all columns."""
     names = [c.name for c in table.columns]
     raw = [
-        [_moment(v) for v in map(c.value, table.rows)] if c.role == "age" else list(map(c.value, table.rows))
+        [_moment(v) for v in map(c.value, table.rows)] if c.role in MOMENTS else list(map(c.value, table.rows))
         for c in table.columns
     ]
     return [dict(zip(names, values, strict=True)) for values in zip(*raw, strict=True)]

@@ -28,7 +28,9 @@ def main() -> None:
 
 @app.command()
 def health(
-    form: Annotated[ReportFormat, typer.Option("--format", "-f", help="what to write")] = ReportFormat.TEXT,
+    form: Annotated[
+        ReportFormat, typer.Option("--format", "-f", "--output", "-o", help="what to write")
+    ] = ReportFormat.TEXT,
     since: Annotated[
         str, typer.Option("--since", help="compare with this long ago instead of the last report: 12h, 7d")
     ] = "",

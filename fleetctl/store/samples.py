@@ -11,6 +11,7 @@ from typing import Any
 from fleetctl.errors import NotFoundError
 from fleetctl.model.reading import Value
 from fleetctl.store.catalogue import sample_columns
+from fleetctl.store.temperature import first_of, sources
 
 WITHIN_S = 900  # values older than this are history, not "now"
 LatestRow = tuple[int, int, tuple[Value, ...]]
@@ -94,14 +95,18 @@ def latest_of(
 def top_now(conn: sqlite3.Connection, kind: str, metric: str, limit: int = 20, *, lowest: bool = False) -> list[Ranked]:
     """The devices with the highest (or lowest) value of a metric now, best first.
 
-    A device counts with its value of the newest two rounds that brought that metric.
+    A device counts with its value of the newest two rounds that brought that metric; a card that tells no core
+    temperature with its hot spot.
     """
-    (name,) = _known(conn, kind, [metric])
+    names = sources(kind, metric, sample_columns(conn, kind)) or _known(conn, kind, [metric])
+    newest, older = first_of(names, "s"), first_of(names, "n")
+    asked = ", ".join("?" * len(names))
     order = "ASC" if lowest else "DESC"
     slots = [
         slot
         for (slot,) in conn.execute(
-            "SELECT slot FROM fleet_slots WHERE kind = ? AND metric = ? ORDER BY slot DESC LIMIT 2", (kind, name)
+            f"SELECT DISTINCT slot FROM fleet_slots WHERE kind = ? AND metric IN ({asked}) ORDER BY slot DESC LIMIT 2",
+            (kind, *names),
         )
     ]
     best: dict[int, Ranked] = {}
@@ -109,27 +114,29 @@ def top_now(conn: sqlite3.Connection, kind: str, metric: str, limit: int = 20, *
         newer = slots[0] if slot != slots[0] else -1
         rows = conn.execute(
             f"""
-            SELECT s.device, s.slot, s.{name}
+            SELECT s.device, s.slot, {newest}
               FROM {kind}_samples s
-             WHERE s.slot = ?1 AND s.{name} IS NOT NULL
+             WHERE s.slot = ?1 AND {newest} IS NOT NULL
                AND (?2 < 0 OR NOT EXISTS (
-                     SELECT 1 FROM {kind}_samples n WHERE n.slot = ?2 AND n.device = s.device AND n.{name} IS NOT NULL))
-             ORDER BY s.{name} {order}, s.device
+                     SELECT 1 FROM {kind}_samples n WHERE n.slot = ?2 AND n.device = s.device AND {older} IS NOT NULL))
+             ORDER BY {newest} {order}, s.device
              LIMIT ?3
             """,
             (slot, newer, limit),
         )
         best.update((row[0], Ranked(*row)) for row in rows)
-        if slot == slots[0] and _is_complete(conn, kind, name, slots):
+        if slot == slots[0] and _is_complete(conn, kind, names, slots):
             break  # every device of the round before has spoken again
     sign = 1 if lowest else -1
     return sorted(best.values(), key=lambda one: (sign * one.value, one.device))[:limit]
 
 
-def _is_complete(conn: sqlite3.Connection, kind: str, metric: str, slots: Sequence[int]) -> bool:
+def _is_complete(conn: sqlite3.Connection, kind: str, metrics: Sequence[str], slots: Sequence[int]) -> bool:
+    asked = ", ".join("?" * len(metrics))
     counts = dict(
         conn.execute(
-            "SELECT slot, n FROM fleet_slots WHERE kind = ? AND metric = ? AND slot >= ?", (kind, metric, slots[-1])
+            f"SELECT slot, sum(n) FROM fleet_slots WHERE kind = ? AND metric IN ({asked}) AND slot >= ? GROUP BY slot",
+            (kind, *metrics, slots[-1]),
         )
     )
     return int(counts[slots[0]]) >= int(counts[slots[-1]])

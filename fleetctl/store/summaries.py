@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fleetctl.store.catalogue import sample_columns
 from fleetctl.store.samples import WITHIN_S, latest_slot, slots_between
+from fleetctl.store.temperature import CORE, HOT_SPOT, first_of, sources
 
 # What is summed over the cards of a host. A partition's share is part of its parent's value, and what belongs to a
 # whole board stands once: both are left out of sums.
@@ -100,19 +101,34 @@ def count_cards(conn: sqlite3.Connection) -> dict[str, CardSummary]:
 
 
 def fleet_figures(conn: sqlite3.Connection, metrics: Sequence[str]) -> dict[str, tuple[int, float, float]]:
-    """Metric of cards -> (cards that told, sum, highest) in the newest complete round, without reading a card.
+    """Metric of cards -> (cards that told, sum, highest) in the newest complete round, without reading a card (only for
+    the hottest, where some cards tell their hot spot alone, one round is read).
 
     Complete: at least nine tenths of what the round before it brought; the newest round is still being written.
     """
     found = {}
     for metric in metrics:
         rows = conn.execute(
-            "SELECT n, sum, max FROM fleet_slots WHERE kind = 'card' AND metric = ? ORDER BY slot DESC LIMIT 2",
+            "SELECT n, sum, max, slot FROM fleet_slots WHERE kind = 'card' AND metric = ? ORDER BY slot DESC LIMIT 2",
             (metric,),
         ).fetchall()
         if rows:
-            found[metric] = rows[0] if len(rows) < 2 or rows[0][0] >= 0.9 * rows[1][0] else rows[1]
+            n, total, most, slot = rows[0] if len(rows) < 2 or rows[0][0] >= 0.9 * rows[1][0] else rows[1]
+            found[metric] = n, total, max(most, _hottest_spot(conn, slot) or most) if metric == CORE else most
+        elif metric == CORE and (spots := fleet_figures(conn, [HOT_SPOT])):
+            found[metric] = spots[HOT_SPOT]
     return found
+
+
+def _hottest_spot(conn: sqlite3.Connection, slot: int) -> float | None:
+    """Of the cards that told no core temperature in that round; None where all did or nobody has a hot spot."""
+    told = "SELECT 1 FROM fleet_slots WHERE kind = 'card' AND metric = ? AND slot = ?"
+    if conn.execute(told, (HOT_SPOT, slot)).fetchone() is None:
+        return None
+    row = conn.execute(
+        f"SELECT max({HOT_SPOT}) FROM card_samples WHERE slot = ? AND {CORE} IS NULL", (slot,)
+    ).fetchone()
+    return None if row[0] is None else float(row[0])
 
 
 def host_values(conn: sqlite3.Connection, host: str | None = None) -> dict[str, Values]:
@@ -132,7 +148,9 @@ def _newest(conn: sqlite3.Connection, kind: str, sums: dict[str, str], hosts: Se
     newest = latest_slot(conn, kind)
     if newest is None or not hosts:
         return {}
-    names = [name for name in sums if name in there]
+    if hot := sources(kind, CORE, there):
+        sums = {**sums, CORE: f"max({first_of(hot, 's')})"} if CORE in sums else sums
+    names = [name for name in sums if name in there or (name == CORE and hot)]
     wanted = ", ".join(sums[name] for name in names)
     slots = sorted(slots_between(conn, kind, newest - WITHIN_S, newest + 1), reverse=True)
     found: dict[int, Values] = {}

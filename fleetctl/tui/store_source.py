@@ -20,12 +20,14 @@ from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.admin import Actor, ActorKind
 from fleetctl.model.plan import Plan
 from fleetctl.store.card_places import CardPlace, devices_mark, list_card_places
+from fleetctl.store.catalogue import sample_columns
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import engine_row
 from fleetctl.store.findings import FindingState, acknowledge_finding, list_findings
 from fleetctl.store.hosts import host_state
 from fleetctl.store.leases import list_holds
 from fleetctl.store.samples import latest_samples, latest_slot
+from fleetctl.store.temperature import sources
 from fleetctl.tui.source import (
     CoolingView,
     FleetView,
@@ -182,12 +184,14 @@ class StoreSource:
                 for place in list_card_places(conn):
                     places[place.host].append(place)
                 self._card_places, self._places_mark = dict(places), mark
+            if len(metrics) == 1:  # a temperature may have a second source
+                metrics = tuple(sources("card", metric, sample_columns(conn, "card"))) or metrics
             rows = latest_samples(conn, "card", metrics)
         known: dict[int, float | int | None]
         if metric == "mem_pct":
             known = {d: 100.0 * v[0] / v[1] for d, _slot, v in rows if v[0] is not None and v[1]}
         else:
-            known = {d: v[0] for d, _slot, v in rows}
+            known = {d: next((one for one in v if one is not None), None) for d, _slot, v in rows}
         values: list[float | None] = []
         starts, hosts = [0], []
         for host in self.inventory.hosts.values():

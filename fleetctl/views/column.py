@@ -17,7 +17,8 @@ class Column(Generic[Row]):
     name: stable key in JSON, CSV, filters and sort (never translated); title: English message id of the heading;
     value: the raw value, None when unknown; show: text for people, given a known value, unit included;
     width: cells it needs in a table; numbers are right-aligned; wide: only with -o wide; role: "state" words are
-    translated and coloured by the screen, "age" values are epoch seconds shown as an age.
+    translated and coloured by the screen, "age" values are epoch seconds shown as an age, "moment"
+    values epoch seconds shown as a date; both are UTC text for machines.
     """
 
     name: str

@@ -11,6 +11,7 @@ from fleetctl.model.reading import Device, Value
 from fleetctl.store.catalogue import sample_columns
 from fleetctl.store.devices import StoredDevice, list_device_states, list_devices
 from fleetctl.store.samples import latest_of, latest_samples
+from fleetctl.store.temperature import card_temp_c
 from fleetctl.views.column import Column, Table
 from fleetctl.views.units import show_bytes, show_pct, show_temp, show_unit, show_watts
 
@@ -55,6 +56,10 @@ def _metric(name: str) -> Callable[[DeviceRow], Value]:
     return lambda row: row.values.get(name)
 
 
+def _temp(row: DeviceRow) -> Value:
+    return card_temp_c(row.values)
+
+
 def _mem(row: DeviceRow) -> float | None:
     used, whole = row.values.get("mem_used_bytes"), row.values.get("mem_total_bytes")
     return None if used is None or not whole else 100.0 * used / whole
@@ -74,7 +79,9 @@ COLUMNS: tuple[Column[DeviceRow], ...] = (
     Column("partition", "partition", lambda r: r.device.partition, width=8, wide=True, doc="what part of a card it is"),
     Column("util_pct", "util", _metric("util_pct"), show_pct, 4, True, doc="share of time a kernel ran, %"),
     Column("mem_pct", "mem", _mem, show_pct, 4, True, doc="device memory in use, %"),
-    Column("temp_c", "temp", _metric("temp_c"), show_temp, 4, True, doc="core temperature, C"),
+    Column(
+        "temp_c", "temp", _temp, show_temp, 4, True, doc="core temperature, of the hot spot where no core is told, C"
+    ),
     Column("power_w", "power", _metric("power_w"), show_watts, 6, True, doc="draw, W"),
     Column(
         "health", "said", lambda r: r.states.get("health"), width=8, doc="what the vendor's own tool says of its health"
@@ -103,7 +110,7 @@ FOLDED_COLUMNS: tuple[Column[FoldedRow], ...] = (
     Column("node_count", "on", lambda r: len(r.nodes), width=5, right=True, doc="nodes they sit in"),
     Column("mem_total_bytes", "memory", lambda r: r.mem_total_bytes, show_bytes, 6, True, doc="of one card, B"),
     Column("util_pct", "util", lambda r: r.util_pct, show_pct, 4, True, doc="mean utilisation, %"),
-    Column("temp_c", "temp", lambda r: r.temp_c, show_temp, 4, True, doc="hottest, C"),
+    Column("temp_c", "temp", lambda r: r.temp_c, show_temp, 4, True, doc="hottest (hot spot where no core is told), C"),
     Column("power_w", "power", lambda r: r.power_w, show_watts, 6, True, doc="sum, W"),
     Column("driver", "driver", lambda r: r.driver, width=8, wide=True, doc="driver version"),
     Column("firmware", "firmware", lambda r: r.firmware, width=8, wide=True, doc="firmware version"),
@@ -149,7 +156,8 @@ def fold_devices(rows: Iterable[DeviceRow]) -> list[FoldedRow]:
         groups.setdefault((d.vendor, d.chip, d.model, d.partition, d.driver, d.firmware), []).append(row)
     folded = []
     for (vendor, chip, model, partition, driver, firmware), members in groups.items():
-        utils, temps, memory = (_known(members, name) for name in ("util_pct", "temp_c", "mem_total_bytes"))
+        utils, memory = (_known(members, name) for name in ("util_pct", "mem_total_bytes"))
+        temps = [float(v) for member in members if (v := _temp(member)) is not None]
         powers = _known([m for m in members if "power_w" not in m.device.shares], "power_w")
         folded.append(
             FoldedRow(

@@ -133,7 +133,15 @@ COLUMNS: tuple[Column[GroupRow], ...] = (
         "allocated", "taken", lambda r: r.allocated, show_count, 6, right=True, doc="nodes on which leases hold cards"
     ),
     Column("util_pct", "util", lambda r: r.util_pct, show_pct, 4, right=True, doc="mean utilisation of their cards, %"),
-    Column("temp_c", "temp", lambda r: r.temp_c, show_temp, 4, right=True, doc="hottest card, C"),
+    Column(
+        "temp_c",
+        "temp",
+        lambda r: r.temp_c,
+        show_temp,
+        4,
+        right=True,
+        doc="hottest card (hot spot where no core is told), C",
+    ),
     Column("power_w", "power", _power, show_watts, 7, right=True, doc="sum of what is metered, W"),
     Column("oldest_at", "oldest", lambda r: r.oldest_at, width=6, right=True, role="age", doc="its most silent node"),
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fleetctl.store.catalogue import sample_columns
 from fleetctl.store.devices import list_devices
 from fleetctl.store.series import read_metrics
+from fleetctl.store.temperature import CORE, HOT_SPOT
 
 # (title, unit, metric of cards, how cards become one figure, bottom, top of the scale)
 CURVES: tuple[tuple[str, str, str, Callable[[Sequence[float]], float], float | None, float | None], ...] = (
@@ -44,11 +45,14 @@ def load(conn: sqlite3.Connection, host: str, since: float, until: float, *, int
     """The curves of one node. Partitions are left out: their share is part of their card's."""
     cards = [d for d in list_devices(conn, host, kind="card", gone=False) if d.device.parent is None]
     there = set(sample_columns(conn, "card"))
-    metrics = [metric for _title, _unit, metric, _join, _low, _top in CURVES if metric in there]
-    values: dict[str, dict[int, list[float]]] = {metric: defaultdict(list) for metric in metrics}
+    metrics = [m for m in (*(curve[2] for curve in CURVES), HOT_SPOT) if m in there]
+    values: dict[str, dict[int, list[float]]] = {metric: defaultdict(list) for metric in (*metrics, CORE)}
     step_s = step_for(until - since, interval_s)
     for card in cards:
-        for metric, points in read_metrics(conn, card.id, metrics, since, until, step_s).items():
+        told = read_metrics(conn, card.id, metrics, since, until, step_s)
+        spots = told.pop(HOT_SPOT, [])
+        told[CORE] = told.get(CORE) or spots  # one temperature per card, as everywhere
+        for metric, points in told.items():
             for point in points:
                 values[metric][point.at].append(point.value)
     return [

@@ -360,7 +360,15 @@ COLUMNS: tuple[Column[NodeRow], ...] = (
         "cards_leased", "leased", lambda r: r.cards_leased, width=6, right=True, wide=True, doc="cards held by leases"
     ),
     Column("util_pct", "util", lambda r: r.util_pct, show_pct, 4, right=True, doc="mean utilisation of its cards, %"),
-    Column("temp_c", "temp", lambda r: r.temp_c, show_temp, 4, right=True, doc="its hottest card, C"),
+    Column(
+        "temp_c",
+        "temp",
+        lambda r: r.temp_c,
+        show_temp,
+        4,
+        right=True,
+        doc="its hottest card (hot spot where no core is told), C",
+    ),
     Column("power_w", "power", lambda r: r.power_w, show_watts, 6, right=True, doc="server, else sum of cards, W"),
     Column("mem_pct", "mem", lambda r: r.mem_pct, show_pct, 4, True, wide=True, doc="card memory in use, %"),
     Column("cpu_pct", "cpu", lambda r: r.cpu_pct, show_pct, 4, True, wide=True, doc="processors busy, %"),

@@ -95,7 +95,16 @@ FIGURES: tuple[Column[GroupRow], ...] = (
     _count("in_service", "serve", lambda t: t.ladder.in_service, "cards that may get work"),
     _count("free", "free", lambda t: t.ladder.free, "cards in service and not leased"),
     Column("util_pct", "util", lambda r: r.totals.util_pct, show_pct, 4, True, doc="mean utilisation of its cards, %"),
-    Column("temp_c", "temp", lambda r: r.totals.temp_c, show_temp, 4, True, wide=True, doc="its hottest card, C"),
+    Column(
+        "temp_c",
+        "temp",
+        lambda r: r.totals.temp_c,
+        show_temp,
+        4,
+        True,
+        wide=True,
+        doc="its hottest card (hot spot where no core is told), C",
+    ),
     Column("power_w", "power", lambda r: r.totals.power_w, show_watts, 6, True, doc="sum over metered nodes, W"),
     _count("power_nodes", "metered", lambda t: t.power_nodes, "nodes whose draw is known", wide=True),
 )

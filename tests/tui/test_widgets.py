@@ -155,3 +155,16 @@ async def test_the_cursor_stays_on_its_node_when_rows_before_it_go() -> None:
         table.show(source.nodes(), now=source.now())
         await settle(app, pilot)
         assert (table.key, table.cursor) == ("gpu004", 1)
+
+
+async def test_lines_drawn_with_other_columns_are_drawn_again() -> None:
+    source = FleetSource()
+    async with opened(source) as (app, pilot):
+        await press(app, pilot, "2")
+        table = table_of(app, "#nodes")
+        drawn = {y: (state, cells[:-1]) for y, (state, cells) in table._shown.items()}
+        table._shown = drawn
+        table._layout_of, table._laid = (), table._laid[:-1]  # as it was while a scroll bar took the room
+        table.redraw()
+        await settle(app, pilot)
+        assert all(len(cells) == len(table._lay()) for _state, cells in table._shown.values())

@@ -62,7 +62,7 @@ class ActScreen(ModalScreen[None]):
         self.step = "reason"
         self.preview: PlanPreview | None = None
         self.plan_id = ""
-        self._reason = first_reason(row)
+        self._reason = first_reason(row) if verb != "resume" else ""
         self._asked = 0
         self._looking = False
 

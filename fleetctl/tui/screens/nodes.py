@@ -248,9 +248,14 @@ class NodesScreen(DataScreen):
 
     def action_act(self, verb: str) -> None:
         targets = self.targets()
-        row = self.table.row
         if targets:
-            self.home.act(verb, targets, row if isinstance(row, NodeRow) and len(targets) == 1 else None)
+            row = self._row_of(targets[0]) if len(targets) == 1 else None  # a mark may stand elsewhere than the cursor
+            self.home.act(verb, targets, row)
+
+    def _row_of(self, name: str) -> NodeRow | None:
+        line = self.table.view.place.get(name)
+        row = self.table.view.rows[line] if line is not None else None
+        return row if isinstance(row, NodeRow) and row.name == name else None
 
     def action_acknowledge(self) -> None:
         self.home.acknowledge("node", self.targets())

@@ -321,7 +321,7 @@ class FleetTable(Drawn, can_focus=True):
             least = min(least, room)
             shown.append((column, least))
             room -= least + GAP
-        self._laid = []
+        before, self._laid = self._laid, []
         x, room = MARGIN, max(0, room + GAP)
         for column, least in shown:
             more = min(room, max(0, self._natural(column) - least)) if not column.right else 0
@@ -331,6 +331,9 @@ class FleetTable(Drawn, can_focus=True):
         if self._laid and not self._laid[-1][0].right:
             column, x, _width = self._laid[-1]
             self._laid[-1] = (column, x, self.room - x)
+        if self._laid != before:  # a filter that leaves no scroll bar makes room: what was drawn has other columns
+            self._shown.clear()
+            self._ready.clear()
         return self._laid
 
     def _natural(self, column: Column[Any]) -> int:
@@ -389,10 +392,10 @@ class FleetTable(Drawn, can_focus=True):
         if not self.is_attached or self.size.height < 2:
             return
         top, count = self.scroll_offset.y, len(self._view.rows)
+        layout = self._lay()
         if not self._shown or not count:
             self.refresh()
             return
-        layout = self._lay()
         self._ready.clear()
         for y in range(1, self.size.height):
             line = top + y - 1

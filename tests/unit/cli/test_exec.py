@@ -106,3 +106,9 @@ def test_groups_keep_how_it_ended() -> None:
         (["c"], "x", "stopped at the time limit"),
         (["d"], "x", "exit status 2"),
     ]
+
+
+def test_a_double_dash_before_the_command_is_no_part_of_it(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["exec", "gpu[1-3]", "--", "uname", "-r"]) == 0
+    assert "same" in capsys.readouterr().out
+    assert run(["exec", "gpu1", "--"]) == 2

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fleetctl.model.probe import Output
 from fleetctl.plugin import load_plugin
+from fleetctl.probes.fetch import serves
 from fleetctl_demo.fleets import A100, B910B3, CITY, FLEETS, H100, L4, MI300X, RTX4090, SMALL, CardType, names, resized
 from fleetctl_demo.folder import machines
 from fleetctl_demo.machine import FAULTS, Machine
@@ -109,6 +110,7 @@ def test_shell_knows_its_own_tool_only(monkeypatch: pytest.MonkeyPatch) -> None:
     shell = Shell(host)
     assert shell.has_tool("command -v npu-smi")
     assert not shell.has_tool("command -v nvidia-smi")
+    assert not shell.has_tool(serves("http://localhost:1/metrics", "npu_chip_info", unless="npu-smi"))
     assert shell.run("nvidia-smi -L").status == 127
     assert shell.run("/usr/local/bin/npu-smi info 2>&1 | head").stdout.startswith("+---")
     assert shell.run("hostname").stdout == "lg-01\n"

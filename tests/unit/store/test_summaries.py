@@ -13,7 +13,9 @@ from fleetctl.model.states import Reach
 from fleetctl.store.database import Database
 from fleetctl.store.devices import list_devices
 from fleetctl.store.rounds import save_reports
+from fleetctl.store.samples import top_now
 from fleetctl.store.summaries import count_cards, fleet_figures, host_answers, host_values, name_devices, sum_cards
+from fleetctl.views import devices, node_history
 
 SLOT = 1_000_020
 COLUMNS = ("util_pct", "temp_c", "power_w", "mem_used_bytes", "mem_total_bytes")
@@ -126,3 +128,27 @@ def test_fleet_figures_come_from_the_newest_complete_round(db: Database) -> None
         }
         named = name_devices(conn, [d.id for d in list_devices(conn, "h1", kind="card")] + [999])
     assert [(d.host, d.key, d.number) for d in named.values()] == [("h1", "10", "0")]
+
+
+def test_a_card_that_tells_its_hot_spot_alone_is_as_hot_as_that(db: Database) -> None:
+    def report(host: str, metric: tuple[str, ...], rows: tuple[tuple[float | None, ...], ...]) -> HostReport:
+        cards = tuple(card(f"{host}{n}") for n in range(len(rows)))
+        return HostReport(host, SLOT + 5, Reach.FRESH, blocks=(Block("card", metric, cards, rows),))
+
+    with db.read() as conn:
+        assert fleet_figures(conn, ["temp_c"]) == {}
+    save_reports(db, SLOT, [report("amd", ("hotspot_temp_c",), ((81,), (92,)))])
+    with db.read() as conn:
+        assert sum_cards(conn)["amd"].values["temp_c"] == 92
+        assert fleet_figures(conn, ["temp_c"])["temp_c"][2] == 92
+    save_reports(db, SLOT, [report("h100", ("temp_c", "hotspot_temp_c"), ((60, 99), (70, 99)))])
+    with db.read() as conn:
+        assert sum_cards(conn)["h100"].values["temp_c"] == 70  # its own core is told: the hot spot is another figure
+        assert fleet_figures(conn, ["temp_c"])["temp_c"][2] == 92
+        names = name_devices(conn, [r.device for r in top_now(conn, "card", "temp_c")])
+        ranked = [(names[r.device].host, r.value) for r in top_now(conn, "card", "temp_c", 3)]
+        assert ranked == [("amd", 92), ("amd", 81), ("h100", 70)]
+        curves = node_history.load(conn, "amd", SLOT - 60, SLOT + 60, interval_s=10)
+        assert [c.points for c in curves if c.title == "hottest card"] == [[(float(SLOT), 92.0)]]
+        rows = devices.load(conn, {"amd": "s", "h100": "s"})
+        assert {r.temp_c for r in devices.fold_devices(rows)} == {92}
