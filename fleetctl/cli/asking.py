@@ -25,7 +25,7 @@ Fp16Option = Annotated[float | None, typer.Option("--min-fp16", help="any chip w
 MemOption = Annotated[float | None, typer.Option("--min-mem", help="any chip with at least so many GiB")]
 PoolOption = Annotated[str, typer.Option("--pool", help="only this pool")]
 SiteOption = Annotated[str, typer.Option("--site", help="only this site")]
-SameOption = Annotated[str, typer.Option("--same", help="rack or site that all nodes must share")]
+SameOption = Annotated[str, typer.Option("--same", help="rack, leaf or site: the gang shares one")]
 LatencyOption = Annotated[str, typer.Option("--latency", help="realtime (5 ms), interactive (20 ms) or batch")]
 CeilingOption = Annotated[float | None, typer.Option("--max-price", help="yuan per card-hour, at most")]
 GreenOption = Annotated[bool, typer.Option("--green", help="prefer sites with more green power")]

@@ -59,6 +59,7 @@ class Rack:
     hall: str = setting("hall it is in", default="", example="lg-a")
     row: str = setting("row it is in", default="", example="3")
     nodes: str = setting("hosts in it, as a node set", default="", example="gpu[001-008]")
+    leaf: str = setting("leaf switch its hosts hang on, for gangs that must share one", default="", example="lg-leaf-3")
     power_domain: str = setting("feed or UPS it hangs on; a guard counts per domain", default="", example="ups-a")
     power_budget_w: float | None = setting("what the rack may draw", default=None, unit="W", minimum=0, example=44000)
 

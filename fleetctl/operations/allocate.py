@@ -89,8 +89,8 @@ def _check_shape(shape: Shape) -> None:
         raise UsageError(
             "a part of a card is asked for one card at a time, and shared", hint="--cards 1 without --exclusive"
         )
-    if shape.same not in ("", "rack", "site"):
-        raise UsageError(f"the gang can share a rack or a site, not {shape.same!r}")
+    if shape.same not in ("", "rack", "leaf", "site"):
+        raise UsageError(f"the gang can share a rack, a leaf or a site, not {shape.same!r}")
 
 
 def quote(

@@ -15,7 +15,7 @@ from fleetctl.model.lease import HOST_SLOT, WHOLE
 from fleetctl.model.states import Admin, Reach
 from fleetctl.scheduler.picture import HeldCard, Picture, load_picture
 from fleetctl.scheduler.placement import CardView, ChipFacts, NodeView, Snapshot, Window
-from fleetctl.store.capacity import CardFact, latest_power, worst_findings
+from fleetctl.store.capacity import CardFact, hot_hosts, latest_power, worst_findings
 from fleetctl.store.reservations import list_reservations
 
 _SILENT = {
@@ -57,8 +57,18 @@ def _load(
         for host in held.hosts:
             windows[host].append(Window(held.start_at, held.end_at, held.tenant, held.id))
     headroom = _rack_headroom(inventory, latest_power(conn))
+    leaves: dict[str | None, str] = {rack.name: rack.leaf for rack in inventory.racks.values() if rack.leaf}
+    hot = hot_hosts(conn)
     nodes = {
-        name: _node(host, picture, findings.get(name, ()), tuple(windows.get(name, ())), headroom)
+        name: _node(
+            host,
+            picture,
+            findings.get(name, ()),
+            tuple(windows.get(name, ())),
+            headroom,
+            leaves.get(host.rack),
+            hot.get(name, ""),
+        )
         for name, host in inventory.hosts.items()
     }
     sites = inventory.sites.values()
@@ -78,6 +88,8 @@ def _node(
     critical: tuple[str, ...],
     windows: tuple[Window, ...],
     headroom: Mapping[str, float],
+    leaf: str | None,
+    hot: str,
 ) -> NodeView:
     name = host.name
     held = picture.held.get(name, {})
@@ -88,6 +100,7 @@ def _node(
         host=name,
         site=host.site,
         rack=host.rack,
+        leaf=leaf,
         pools=host.pools,
         chip=chip,
         cards=_cards(picture, name, facts, held),
@@ -96,6 +109,7 @@ def _node(
         exclusive=any(h.exclusive for h in held.values()) or slot is not None,
         windows=windows,
         rack_headroom_w=headroom.get(host.rack) if host.rack else None,
+        hot=f"too warm for more load: {hot}" if hot else "",
     )
 
 

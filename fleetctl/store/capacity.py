@@ -118,6 +118,16 @@ def worst_findings(conn: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
     return {host: tuple(texts) for host, texts in found.items()}
 
 
+def hot_hosts(conn: sqlite3.Connection) -> dict[str, str]:
+    """Host -> text of its worst firing finding about heat."""
+    return dict(
+        conn.execute(
+            "SELECT h.name, f.text FROM findings f JOIN hosts h ON h.id = f.host"
+            " WHERE f.state = 'firing' AND f.rule = 'card_hot' ORDER BY f.severity = 'crit', f.value"
+        ).fetchall()
+    )
+
+
 def latest_power(conn: sqlite3.Connection) -> dict[str, float]:
     """Host -> watts in the newest round: the server's own meter, else the sum of its cards. Unknown: missing."""
     found: dict[str, float] = {}

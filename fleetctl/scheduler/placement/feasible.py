@@ -69,6 +69,8 @@ def why_never(shape: Shape, node: NodeView, snapshot: Snapshot) -> str:
         return f"has {len(node.cards)} cards, {shape.cards} are asked for"
     if shape.same == "rack" and node.rack is None:
         return "stands in no rack, the gang must share one"
+    if shape.same == "leaf" and node.leaf is None:
+        return "hangs on no leaf switch that is known, the gang must share one"
     if shape.price_ceiling is not None and wants_cards:
         price = snapshot.prices.get(node.chip or "")
         if price is None:

@@ -13,7 +13,7 @@ from fleetctl.scheduler.placement.snapshot import NodeView, Placement, Refusals,
 def select(
     request: Request, snapshot: Snapshot, ranked: Sequence[Fit], refused: Mapping[str, str]
 ) -> Placement | Refusals:
-    """All members at once or none. Members go to different nodes; `same` keeps them in one rack or site."""
+    """All members at once or none. Members go to different nodes; `same` keeps them in one rack, leaf or site."""
     shape = request.shape
     for group in _groups(shape, ranked):
         chosen = _within_power(shape, snapshot, group)
@@ -25,13 +25,18 @@ def select(
     return _refuse(request, snapshot, ranked, refused)
 
 
+def shared(shape: Shape, node: NodeView) -> str:
+    """The rack, leaf or site of a node, whichever the gang must share; "" where it has none."""
+    return {"rack": node.rack or "", "leaf": node.leaf or ""}.get(shape.same, node.site)
+
+
 def _groups(shape: Shape, ranked: Sequence[Fit]) -> list[list[Fit]]:
-    """The sets of nodes a gang may be drawn from, best first: everything, or one per rack or site."""
-    if shape.same not in ("rack", "site"):
+    """The sets of nodes a gang may be drawn from, best first: everything, or one per rack, leaf or site."""
+    if not shape.same:
         return [list(ranked)]
     groups: dict[str, list[Fit]] = defaultdict(list)
     for fit in ranked:
-        groups[(fit.node.rack or "") if shape.same == "rack" else fit.node.site].append(fit)
+        groups[shared(shape, fit.node)].append(fit)
     # The tightest group that holds the gang leaves the most room for the next.
     return sorted(groups.values(), key=lambda g: (len(g) < shape.nodes, len(g)))
 
@@ -72,11 +77,11 @@ def _refuse(request: Request, snapshot: Snapshot, ranked: Sequence[Fit], refused
 
 
 def _largest_group(shape: Shape, nodes: Sequence[NodeView]) -> int:
-    if shape.same not in ("rack", "site"):
+    if not shape.same:
         return len(nodes)
     sizes: dict[str, int] = defaultdict(int)
     for node in nodes:
-        sizes[(node.rack or "") if shape.same == "rack" else node.site] += 1
+        sizes[shared(shape, node)] += 1
     return max(sizes.values(), default=0)
 
 

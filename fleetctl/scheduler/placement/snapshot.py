@@ -59,6 +59,7 @@ class NodeView:
     host: str
     site: str = ""
     rack: str | None = None
+    leaf: str | None = None
     pools: tuple[str, ...] = ()
     chip: str | None = None
     cards: tuple[CardView, ...] = ()

@@ -118,6 +118,14 @@ def test_what_never_fits_says_what_would() -> None:
         assert answer.nearest == nearest
 
 
+def test_a_gang_shares_a_leaf() -> None:
+    nodes = [replace(node(f"n{i}", rack=f"r{i}"), leaf=f"leaf{i % 2}") for i in range(4)]
+    answer = choose(ask(Shape(nodes=2, cards=4, same="leaf")), snap(*nodes, node("n9")))
+    assert isinstance(answer, Placement)
+    assert answer.hosts in (("n0", "n2"), ("n1", "n3"))
+    assert "no leaf switch" in answer.refused["n9"]
+
+
 MILLI = st.sampled_from([0, 200, 500, 1000])
 SHAPES = st.builds(
     Shape,
@@ -125,7 +133,7 @@ SHAPES = st.builds(
     cards=st.integers(0, 4),
     milli=st.just(1000),
     exclusive=st.booleans(),
-    same=st.sampled_from(["", "rack", "site"]),
+    same=st.sampled_from(["", "rack", "leaf", "site"]),
 ) | st.builds(Shape, cards=st.just(1), milli=st.integers(1, 1000))
 
 
