@@ -9,81 +9,108 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fleetctl.scheduler.packing.node import State
-from fleetctl.scheduler.packing.task import TaskClass
+import numpy as np
+import numpy.typing as npt
+
+from fleetctl.scheduler.packing.power import cpu_w
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 STEP_MILLI = 80  # differences of expected fragments below half of this count as equal
-WATTS_PER_CARD = 150.0  # one watt weighs against fragments as 1/150 of a card
+MILLI_PER_WATT = 1000.0 / 150.0  # a watt weighs as much as 1/150 of a card, four times what it does as a fragment
 
-Score = Callable[[State, State, TaskClass], int]
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What every node of a fleet has when empty."""
+
+    cpu: Ints
+    memory: Ints
+    milli: Ints
+
+
+@dataclass(slots=True)
+class After:
+    """Nodes as they would be with the task, one entry per node. cost: of the best choice of cards, by `Policy.cost`.
+
+    taken_cpu: what the task takes; nodes: which these are of those that has describes.
+    """
+
+    cost: Floats
+    cpu: Ints
+    memory: Ints
+    free_milli: Ints
+    taken_cpu: int
+    nodes: Ints
+    has: Sizes
+
+    @property
+    def more_cpu_w(self) -> Floats:
+        """What CPUs would draw above what they do now."""
+        has = self.has.cpu[self.nodes]
+        return cpu_w(has, self.cpu) - cpu_w(has, self.cpu + self.taken_cpu)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """score(before, after, task class); uses_mix: it asks for expected fragments; drawn: any node that fits, by lot.
+    """rank(after): one whole number per node, below 1 << 62. cost(grown, watts): of one choice of cards on a node.
 
-    until_load: above this share of cards taken the policy `then` decides; 1.0 and None: never.
+    grown: milli-cards of fragments, and watts of cards, above what they were; uses_mix: grown is wanted; drawn: any node
+    that fits, by lot; until_load: above this share of cards taken the policy `then` decides; 1.0 and None: never.
     """
 
     name: str
-    score: Score
+    rank: Callable[[After], Ints]
+    cost: Callable[[float, float], float]
     uses_mix: bool = False
     drawn: bool = False
     until_load: float = 1.0
     then: Policy | None = None
 
 
-def _packed(first: int, after: State) -> int:
+def _packed(first: Ints, after: After) -> Ints:
     """first, then the fewest free milli-cards, then the least free CPU, in one number."""
-    return (
-        ((first + (1 << 18)) << 42)
-        | (min(after.free_milli, (1 << 18) - 1) << 24)
-        | min(after.cpu // 100, (1 << 24) - 1)
-    )
+    free = np.minimum(after.free_milli, (1 << 18) - 1) << 24
+    return ((first + (1 << 18)) << 42) | free | np.minimum(after.cpu // 100, (1 << 24) - 1)
 
 
-def _grown(before: State, after: State) -> float:
-    return (after.fragments or 0.0) - (before.fragments or 0.0)
+def _steps(cost: Floats) -> Ints:
+    return np.rint(cost / STEP_MILLI).astype(np.int64)
 
 
-def _fgd(before: State, after: State, kind: TaskClass) -> int:
-    return _packed(round(_grown(before, after) / STEP_MILLI), after)
+def _best_fit(after: After) -> Ints:
+    """The least left of everything, each as a share of what the node has."""
+    has, nodes = after.has, after.nodes
+    left = after.free_milli / np.maximum(1, has.milli[nodes]) + after.cpu / np.maximum(1, has.cpu[nodes])
+    left = left + after.memory / np.maximum(1, has.memory[nodes])
+    return np.rint(left * 1e9).astype(np.int64)
 
 
-def _power(before: State, after: State, kind: TaskClass) -> int:
-    watts = (after.power_w - before.power_w) * 1000.0 / WATTS_PER_CARD
-    return _packed(round((watts + _grown(before, after) / 4) / STEP_MILLI), after)
+def _alike(after: After) -> Ints:
+    return np.zeros(len(after.cpu), dtype=np.int64)
 
 
-def _first_fit(before: State, after: State, kind: TaskClass) -> int:
-    return min(after.cards, default=0)  # among a node's cards the fullest; nodes alike
+def _nothing(grown: float, watts: float) -> float:
+    return 0.0
 
 
-def _best_fit(before: State, after: State, kind: TaskClass) -> int:
-    """The least left of everything, each part of what the node has."""
-    has = after.kind
-    left = after.free_milli / max(1, has.cards * 1000) + after.cpu / max(1, has.cpu_milli)
-    left += after.memory / max(1, has.memory_mib)
-    return (round(left * 1e6) << 20) | min(max(after.cards, default=0), (1 << 20) - 1)
-
-
-def _tightest(before: State, after: State, kind: TaskClass) -> int:
-    return _packed(0, after)
-
-
-def _random(before: State, after: State, kind: TaskClass) -> int:
-    return 0
-
-
-FGD = Policy("fgd", _fgd, uses_mix=True)
+FGD = Policy("fgd", lambda a: _packed(_steps(a.cost), a), lambda grown, watts: grown, uses_mix=True)
 POLICIES: Mapping[str, Policy] = {
     p.name: p
     for p in (
         FGD,
-        Policy("power", _power, uses_mix=True, until_load=0.85, then=FGD),
-        Policy("first-fit", _first_fit),
-        Policy("best-fit", _best_fit),
-        Policy("tightest", _tightest),
-        Policy("random", _random, drawn=True),
+        Policy(
+            "power",
+            lambda a: _packed(_steps(a.cost + a.more_cpu_w * MILLI_PER_WATT), a),
+            lambda grown, watts: watts * MILLI_PER_WATT + grown / 4,
+            uses_mix=True,
+            until_load=0.85,
+            then=FGD,
+        ),
+        Policy("first-fit", _alike, _nothing),
+        Policy("best-fit", _best_fit, _nothing),
+        Policy("tightest", lambda a: _packed(_alike(a), a), _nothing),
+        Policy("random", _alike, _nothing, drawn=True),
     )
 }

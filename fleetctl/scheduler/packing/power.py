@@ -7,11 +7,17 @@ its rated power when any of it is taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fleetctl.scheduler.packing.node import UNKNOWN, NodeKind
+import numpy as np
+import numpy.typing as npt
+
+from fleetctl.scheduler.packing.node import UNKNOWN
 from fleetctl.scheduler.packing.task import WHOLE
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 # Share of the rated power a card draws idle, where nothing better is known: T4 10 of 70, P100 25 of 250, V100 30 of 300.
 IDLE_SHARE = 0.1
@@ -40,8 +46,11 @@ OPENB_CARDS: Mapping[str, CardPower] = {
 }
 
 
+_NO_POWER = CardPower(0.0, 0.0)
+
+
 class PowerModel:
-    """Watts by node kind and what is free there. Cards of an unknown model draw nothing here and are counted apart."""
+    """Watts by card model. Cards of an unknown model draw nothing here and are counted apart."""
 
     def __init__(self, cards: Mapping[str, CardPower]) -> None:
         self._cards = cards
@@ -49,13 +58,24 @@ class PowerModel:
     def knows(self, model: str) -> bool:
         return model in self._cards
 
-    def watts(self, kind: NodeKind, cpu: int, cards: tuple[int, ...]) -> float:
-        """Draw with that much CPU (milli) and of each card (milli) free."""
-        draw = 0.0
-        if kind.cpu_milli < UNKNOWN:
-            draw = -(-(kind.cpu_milli - cpu) // PACKAGE_MILLI) * PACKAGE_W + (cpu // PACKAGE_MILLI) * PACKAGE_IDLE_W
-        card = self._cards.get(kind.model)
-        if card is not None and cards:
-            idle = sum(1 for free in cards if free == WHOLE)
-            draw += idle * card.idle_w + (len(cards) - idle) * card.rated_w
-        return draw
+    def card(self, model: str) -> CardPower:
+        return self._cards.get(model, _NO_POWER)
+
+    def cards_w(self, model: str, cards: Sequence[int]) -> float:
+        """Draw of cards of which so many milli are free."""
+        card = self.card(model)
+        idle = sum(1 for free in cards if free >= WHOLE)
+        return idle * card.idle_w + (len(cards) - idle) * card.rated_w
+
+
+def cpu_w(has_milli: Ints, free_milli: Ints) -> Floats:
+    """Draw of CPUs, per node; nothing where it is not known how many there are."""
+    taken = -(-(has_milli - free_milli) // PACKAGE_MILLI)
+    return np.where(has_milli < UNKNOWN, taken * PACKAGE_W + (free_milli // PACKAGE_MILLI) * PACKAGE_IDLE_W, 0.0)
+
+
+def one_cpu_w(has_milli: int, free_milli: int) -> float:
+    """As cpu_w, of one node."""
+    if has_milli >= UNKNOWN:
+        return 0.0
+    return -(-(has_milli - free_milli) // PACKAGE_MILLI) * PACKAGE_W + (free_milli // PACKAGE_MILLI) * PACKAGE_IDLE_W

@@ -33,7 +33,6 @@ class Ends:
             self._cards[number, : node.cards] = 0.0
         self._hosts = np.zeros(len(packer.nodes))
         self._running: list[dict[int, tuple[Share, float]]] = [{} for _ in packer.nodes]
-        self._members: dict[tuple[tuple[str, ...], str], Mask] = {}
 
     def start(self, job: int, shares: Sequence[Share], end: float) -> None:
         for share in shares:
@@ -47,7 +46,7 @@ class Ends:
 
     def promise(self, kind: TaskClass, now: float, taken: Mask) -> Promise | None:
         """The earliest time and nodes for one of this class. taken: nodes promised to others, left out; None: never."""
-        able = self._able(kind) & ~taken & ~self._packer.closed
+        able = self._packer.able(kind) & ~taken & ~self._packer.closed
         if self._packer.is_gang(kind):
             return self._for_gang(kind, now, able)
         ready = self._for_cards(kind.cards, now)
@@ -83,18 +82,6 @@ class Ends:
                 nodes[first] = True
                 best = Promise(at, nodes)
         return best
-
-    def _able(self, kind: TaskClass) -> Mask:
-        key = (kind.models, kind.site)
-        if key not in self._members:
-            self._members[key] = np.array(
-                [
-                    (not kind.models or n.model in kind.models) and (not kind.site or n.site == kind.site)
-                    for n in self._packer.nodes
-                ],
-                dtype=np.bool_,
-            )
-        return self._members[key]
 
     def _refresh(self, node: int) -> None:
         ends = [0.0] * self._packer.nodes[node].cards

@@ -56,12 +56,14 @@ def play(made: Packer, steps: list[tuple[int, int]]) -> list[tuple[Share, ...]]:
 @given(actions)
 def test_never_more_than_there_is_and_all_of_it_back(policy: str, steps: list[tuple[int, int]]) -> None:
     made = packer(policy)
-    empty = list(made.states)
+    watts = made.power_w
     play(made, steps)  # apply raises where a choice does not fit
-    assert [(s.cpu, s.memory, s.cards) for s in made.states] == [(s.cpu, s.memory, s.cards) for s in empty]
+    assert made.cpu_milli.tolist() == [n.cpu_milli for n in NODES]
+    assert made.memory_mib.tolist() == [n.memory_mib for n in NODES]
+    assert [made.card_milli(n) for n in range(4)] == [(1000,) * n.cards for n in NODES]
     assert made.used_milli == 0
     assert made.untouched.all()
-    assert made.power_w == pytest.approx(sum(s.power_w for s in empty))
+    assert made.power_w == pytest.approx(watts)
 
 
 @pytest.mark.parametrize("policy", list(POLICIES))
@@ -77,11 +79,9 @@ def test_kept_scores_are_what_fresh_ones_would_be(steps: list[tuple[int, int]]) 
     made = packer("fgd")
     for kind, _dice in steps:
         fresh = packer("fgd")
-        for node, state in enumerate(made.states):
-            fresh.apply([Share(node, tuple(_devices(made, node)), 0, 0)])
-            assert sorted(state.cards) == sorted(fresh.states[node].cards)
-        for node, state in enumerate(made.states):
-            fresh.apply([Share(node, (), fresh.states[node].cpu - state.cpu, fresh.states[node].memory - state.memory)])
+        for node, spec in enumerate(NODES):
+            taken = (spec.cpu_milli - int(made.cpu_milli[node]), spec.memory_mib - int(made.memory_mib[node]))
+            fresh.apply([Share(node, tuple(_devices(made, node)), *taken)])
         assert made.choose(KINDS[kind]) == fresh.choose(KINDS[kind])
         shares = made.choose(KINDS[kind])
         if shares:
@@ -141,6 +141,6 @@ def test_taking_more_than_there_is_is_refused_whole() -> None:
 def test_forgetting_changes_and_states_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [(n % 3, n % 7) for n in range(300)]
     plain = play(packer("fgd"), steps)
-    monkeypatch.setattr("fleetctl.scheduler.packing.packer.MAX_STATES", 5)
+    monkeypatch.setattr("fleetctl.scheduler.packing.packer.MAX_KEPT", 5)
     monkeypatch.setattr("fleetctl.scheduler.packing.packer.KEEP_CHANGES", 3)
     assert play(packer("fgd"), steps) == plain
