@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fleetctl.model.probe import Probe
 from fleetctl.plugin import Plugin
+from fleetctl_intel.kernel import kernel_faults
 from fleetctl_intel.parsers import PARSERS, parse_discovery, parse_dump
 
 _HERE = Path(__file__).parent
@@ -41,5 +42,6 @@ plugin = Plugin(
     lease_env={"ZE_AFFINITY_MASK": "{indexes}"},
     chips=_HERE / "chips.csv",
     faults=_HERE / "faults.csv",
+    kernel_faults=kernel_faults,
     paths=("/opt/intel/xpum/bin", "/usr/bin"),
 )

@@ -15,6 +15,7 @@ from fleetctl.probes.smi import Family, csv_parser, list_parser
 from fleetctl.probes.smi.csv_form import looks_like_csv
 from fleetctl.probes.text import is_unknown, whole
 from fleetctl_intel.json_form import parse_json
+from fleetctl_intel.kernel import parse_kernel
 from fleetctl_intel.words import identify, put, ras_faults, refusal, tile, together
 
 FAMILY = Family(vendor="intel", refusal=refusal)
@@ -190,5 +191,6 @@ PARSERS = (
     Parser("intel.query", "xpu-smi --query-gpu=... --format=csv", csv_parser(FAMILY, ()),
            lambda text: "|" not in text[:512] and "{" not in text[:512] and looks_like_csv(text),
            for_command=lambda command: csv_parser(FAMILY, (), asked=command)),
+    Parser("intel.kernel", "dmesg", parse_kernel, lambda text: re.search(r"\b(?:i915|xe) [0-9a-f]{4}:", text[:65536]) is not None),
     detect_parser("intel"),
 )  # fmt: skip
