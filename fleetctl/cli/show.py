@@ -25,13 +25,13 @@ def show(node: NodeArgument, output: OutputOption = Format.TABLE) -> None:
     from fleetctl.cli.listing import one_host, snapshot
     from fleetctl.cli.output import print_data, print_table, record, records
     from fleetctl.store.hosts import host_state
-    from fleetctl.views import devices, events, findings, jobs, leases, nodes, probe_states
+    from fleetctl.views import devices, events, facility, findings, jobs, leases, nodes, probe_states
 
     host, now = one_host(node), context.now()
     with snapshot() as conn:
         (row,) = nodes.load(conn, context.inventory(), now, config=context.config(), host=host.name)
         state = host_state(conn, host.name)
-        facts = dict(state.facts) if state else {}
+        facts = {**(state.facts if state else {}), **facility.wall_facts(conn, host.name, now)}
         cards = devices.table(devices.load(conn, {host.name: host.site}, node=host.name))
         parts: list[tuple[str, str, Table[Any]]] = [
             ("cards", _("cards"), cards),

@@ -128,17 +128,31 @@ def _endpoint(conn: sqlite3.Connection, result: EndpointResult) -> int:
     return number
 
 
-def list_endpoints(conn: sqlite3.Connection) -> list[EndpointState]:
-    """All endpoints that were ever asked, by name."""
+def list_endpoints(conn: sqlite3.Connection, host: str | None = None) -> list[EndpointState]:
+    """All endpoints that were ever asked, by name; or those of one host."""
     rows = conn.execute(
         "SELECT id, name, kind, url, host, site, device, tried_at, ok_at, trouble, trouble_text, trouble_since,"
-        "       total_power_w, total_source, total_at FROM facility_endpoint ORDER BY name"
+        "       total_power_w, total_source, total_at FROM facility_endpoint"
+        + (" WHERE host = ?" if host is not None else "")
+        + " ORDER BY name",
+        () if host is None else (host,),
     )
     out: list[EndpointState] = []
     for row in rows:
         fields: list[Any] = [*row[:6], json.loads(row[6]), *row[7:]]
         out.append(EndpointState(*fields))
     return out
+
+
+def wall_power(conn: sqlite3.Connection, since: float, host: str | None = None) -> dict[str, float]:
+    """What BMCs said of whole servers since a moment: host -> W."""
+    return dict(
+        conn.execute(
+            "SELECT host, total_power_w FROM facility_endpoint"
+            " WHERE host IS NOT NULL AND total_power_w IS NOT NULL AND total_at >= ?1 AND (?2 IS NULL OR host = ?2)",
+            (int(since), host),
+        )
+    )
 
 
 def list_readings(conn: sqlite3.Connection, endpoint: int | None = None) -> dict[int, list[Measurement]]:

@@ -150,6 +150,7 @@ class StoreSource:
             leased = leases.load_leases(conn, now, node=name)
             asked = probe_states.table(probe_states.load(conn, name))
             told = host_state(conn, name)
+            wall = facility.wall_facts(conn, name, now)
             since = now - hours * 3600
             curves = node_history.load(conn, name, since, now, interval_s=self.config.poll.interval_s)
         # A store that is younger than the span would leave the plot empty but for its last dots.
@@ -171,7 +172,7 @@ class StoreSource:
             events=events.table(happened),
             leases=leases.lease_table(leased),
             probes=asked,
-            facts=[*facts, *declared],
+            facts=[*wall.items(), *facts, *declared],
             plots=[Series(c.title, c.unit, c.points, shown, now, c.bottom, c.top) for c in curves],
         )
 

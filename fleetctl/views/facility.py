@@ -12,7 +12,7 @@ from fleetctl.facility.picture import Picture, build_picture
 from fleetctl.inventory import Inventory
 from fleetctl.store.facility import EndpointState, list_endpoints, list_point_states, list_readings
 from fleetctl.views.column import Column, Table
-from fleetctl.views.units import show_watts
+from fleetctl.views.units import show_age, show_watts
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,28 @@ def _row(name: str, kind: str, site: str, host: str | None, url: str, state: End
 
 def table(rows: Iterable[EndpointRow]) -> Table[EndpointRow]:
     return Table("endpoint", COLUMNS, list(rows), lambda r: r.name)
+
+
+def wall_facts(conn: sqlite3.Connection, host: str, now: float) -> dict[str, str]:
+    """What a node's BMC says of it, in words with their age: power at the wall, air, leaks."""
+    out: dict[str, str] = {}
+    for state in list_endpoints(conn, host):
+        if state.total_power_w is not None and state.total_at is not None:
+            age = show_age(state.total_at, now)
+            out["bmc power"] = f"{show_watts(state.total_power_w)}, {age} ago, from {state.total_source}"
+        if state.trouble:
+            out["bmc"] = f"{state.trouble}: {state.trouble_text}"
+        air = [r for r in list_readings(conn, state.id).get(state.id, []) if r.quantity == "temperature"]
+        for word in ("inlet", "intake", "ambient"):
+            found = sorted((r for r in air if word in r.where.lower()), key=lambda r: len(r.where))
+            for r in found[:2]:
+                out[f"bmc {r.where}"] = f"{r.value:g} {r.unit}, {show_age(r.as_of, now)} ago"
+            if found:
+                break
+        for s in list_point_states(conn).get(state.id, []):
+            if s.what == "leak" and s.bad:
+                out[f"leak {s.where}"] = f"{s.word}, {show_age(s.as_of, now)} ago"
+    return out
 
 
 def load_picture(conn: sqlite3.Connection, config: Config, inventory: Inventory, now: float) -> Picture:

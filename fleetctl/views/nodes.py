@@ -14,6 +14,7 @@ from fleetctl.model.host import Host
 from fleetctl.model.lease import HOST_SLOT, WHOLE
 from fleetctl.model.states import Admin, Health, Load, Reach
 from fleetctl.store.capacity import count_processes
+from fleetctl.store.facility import wall_power
 from fleetctl.store.findings import list_findings
 from fleetctl.store.leases import list_holds
 from fleetctl.store.nodes import list_admin, list_outside
@@ -165,6 +166,7 @@ class Known:
     held: Mapping[str, Held] = field(default_factory=dict)
     worst: Mapping[str, Worst] = field(default_factory=dict)
     owned: Mapping[str, Owned] = field(default_factory=dict)
+    wall: Mapping[str, float] = field(default_factory=dict)  # what BMCs say of the whole server, W
 
 
 def build_nodes(
@@ -174,6 +176,7 @@ def build_nodes(
     return [_row(host, known, now, stale_after_s) for host in hosts]
 
 
+WALL_FRESH_S = 900.0  # a BMC's power older than that is no power now
 _IN_SERVICE = Keeping(Admin.IN_SERVICE)
 _NOTHING: Values = {}
 
@@ -185,7 +188,7 @@ def _row(host: Host, known: Known, now: float, stale_after_s: float) -> NodeRow:
     kept, held = known.keeping.get(name, _IN_SERVICE), known.held.get(name)
     reach = derive_reach(answer, now, stale_after_s)
     found = cards.cards if cards else (0 if answer is not None and answer.answer_at is not None else None)
-    power = values.get("power_w")
+    power = known.wall.get(name, values.get("power_w"))
     owned = known.owned.get(name) if known.owned else None
     load = derive_load(held, found)
     if owned is not None and not (held and (held.whole or held.cards)):
@@ -252,6 +255,7 @@ def load(
         held=held,
         worst=_worst(conn, host),
         owned=_owned(conn),
+        wall=wall_power(conn, now - WALL_FRESH_S, host) if figures else {},
     )
     hosts = inventory.hosts.values() if host is None else [inventory.hosts[host]]
     return build_nodes(hosts, known, now=now, stale_after_s=config.poll.interval_s * config.poll.stale_after)
@@ -369,7 +373,15 @@ COLUMNS: tuple[Column[NodeRow], ...] = (
         right=True,
         doc="its hottest card (hot spot where no core is told), C",
     ),
-    Column("power_w", "power", lambda r: r.power_w, show_watts, 6, right=True, doc="server, else sum of cards, W"),
+    Column(
+        "power_w",
+        "power",
+        lambda r: r.power_w,
+        show_watts,
+        6,
+        right=True,
+        doc="at the wall by its BMC, else by the server, else sum of cards, W",
+    ),
     Column("mem_pct", "mem", lambda r: r.mem_pct, show_pct, 4, True, wide=True, doc="card memory in use, %"),
     Column("cpu_pct", "cpu", lambda r: r.cpu_pct, show_pct, 4, True, wide=True, doc="processors busy, %"),
     Column("load1", "load1", lambda r: r.load1, show_count, 6, True, wide=True, doc="run queue over one minute"),
