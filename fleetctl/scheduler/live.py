@@ -13,10 +13,14 @@ from fleetctl.model.admin import Wish
 from fleetctl.model.host import Host
 from fleetctl.model.lease import HOST_SLOT, WHOLE
 from fleetctl.model.states import Admin, Reach
+from fleetctl.scheduler.packing.task import TaskClass
 from fleetctl.scheduler.picture import HeldCard, Picture, load_picture
 from fleetctl.scheduler.placement import CardView, ChipFacts, NodeView, Snapshot, Window
 from fleetctl.store.capacity import CardFact, hot_hosts, latest_power, worst_findings
+from fleetctl.store.requests import list_requests
 from fleetctl.store.reservations import list_reservations
+
+RECENT_REQUESTS = 500  # enough to tell what is usual, few enough to follow when it changes
 
 _SILENT = {
     Reach.UNREACHABLE: "does not answer",
@@ -79,7 +83,19 @@ def _load(
         prices={p.chip: p.amount for p in config.prices},
         latency_ms={s.name: s.latency_ms for s in sites if s.latency_ms is not None},
         green_pct={s.name: s.green_share_pct for s in sites if s.green_share_pct is not None},
+        mix=asked_lately(conn, max((len(n.cards) for n in nodes.values()), default=0)),
     )
+
+
+def asked_lately(conn: sqlite3.Connection, max_cards: int) -> tuple[tuple[TaskClass, float], ...]:
+    """The last requests, waiting, granted or refused, by what they ask of one node, and how often each came."""
+    counts: dict[TaskClass, float] = defaultdict(float)
+    for request in list_requests(conn, limit=RECENT_REQUESTS):
+        shape = request.shape
+        whole = shape.cards == 0 or shape.exclusive
+        cards = max_cards if whole else min(shape.cards, max_cards)
+        counts[TaskClass(cards=cards, milli=WHOLE if whole else min(shape.milli, WHOLE))] += shape.nodes
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0].cards, item[0].milli)))
 
 
 def _node(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fleetctl.model.lease import WHOLE, Hold
+from fleetctl.scheduler.packing.task import TaskClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ class NodeView:
 class Snapshot:
     """Nodes in the order of the inventory, and what is known about chips, sites and prices.
 
-    latency_ms and green_pct by site; price by chip, yuan per card-hour. Missing means unknown.
+    latency_ms and green_pct by site; price by chip, yuan per card-hour. Missing means unknown. mix: what was asked for
+    lately and how often, which is what free cards should stay fit for; () where nothing was.
     """
 
     now: int
@@ -84,6 +86,7 @@ class Snapshot:
     prices: Mapping[str, float] = field(default_factory=dict)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     green_pct: Mapping[str, float] = field(default_factory=dict)
+    mix: tuple[tuple[TaskClass, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
