@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleetctl.errors import AuthError, FleetctlError, UsageError
+from fleetctl.cli.options import OutputOption
+from fleetctl.cli.output import Format
+from fleetctl.errors import AuthError, FleetctlError
 
 if TYPE_CHECKING:
     from fleetctl.facility.endpoint import Credentials, Endpoint
@@ -31,13 +33,12 @@ _Ca = Annotated[Path | None, typer.Option("--tls-ca", help="PEM file of the CA t
 _Insecure = Annotated[bool, typer.Option("--insecure", help="trust any certificate; for tests only")]
 _Timeout = Annotated[float, typer.Option("--timeout", help="limit of one question, in seconds", min=0.1, max=600)]
 _Map = Annotated[str, typer.Option("--map", help="device map: a shipped name or a file")]
-_Output = Annotated[str, typer.Option("--output", "-o", help="table, wide, json, yaml, csv or name")]
 
 
 @app.command("read")
 def read(
     url: _Url,
-    output: _Output = "table",
+    output: OutputOption = Format.TABLE,
     credentials: _Credentials = None,
     tls_pin: _Pin = "",
     tls_ca: _Ca = None,
@@ -54,7 +55,7 @@ def read(
 @app.command("explain")
 def explain(
     url: _Url,
-    output: _Output = "table",
+    output: OutputOption = Format.TABLE,
     credentials: _Credentials = None,
     tls_pin: _Pin = "",
     tls_ca: _Ca = None,
@@ -77,12 +78,12 @@ def explain(
             await source.close()
         return [{"source": r.source, "raw": r.raw, "decoded": r.decoded, "note": r.note} for r in rows]
 
-    _print_rows(asyncio.run(go()), output, ("source", "raw", "decoded", "note"), "source")
+    _print_rows(asyncio.run(go()), output, ("source", "raw", "decoded", "note"), (), "source")
 
 
 @app.command("list")
 def list_(
-    output: _Output = "table",
+    output: OutputOption = Format.TABLE,
     filter_text: Annotated[str, typer.Option("--filter", "-f", help="rows to keep")] = "",
     sort: Annotated[str, typer.Option("--sort", "-s", help="columns to sort by")] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="rows at most; 0: all")] = 0,
@@ -90,7 +91,6 @@ def list_(
     """Every endpoint of fleet.toml: how fresh it is, what it draws, why it is silent."""
     from fleetctl.cli import context
     from fleetctl.cli.listing import print_rows, snapshot
-    from fleetctl.cli.output import Format
     from fleetctl.errors import NotFoundError
     from fleetctl.views.facility import load, table
 
@@ -99,17 +99,14 @@ def list_(
             rows = load(conn, context.config(), context.inventory())
     except NotFoundError:
         rows = load(None, context.config(), context.inventory())  # nothing was polled yet: what is declared
-    try:
-        form = Format(output)
-    except ValueError:
-        raise UsageError(f"no output form {output!r}", hint="table, wide, json, yaml, csv or name") from None
-    print_rows(table(rows), output=form, filter_text=filter_text, sort=sort, limit=limit)
+    print_rows(table(rows), output=output, filter_text=filter_text, sort=sort, limit=limit)
 
 
 @app.command("doctor")
 def doctor(name: Annotated[str, typer.Argument(help="endpoint or host of fleet.toml")]) -> None:
     """Try one endpoint of fleet.toml by hand: credentials, trust, answer, total power. Writes nothing."""
     from fleetctl.cli import context
+    from fleetctl.cli.output import clean
     from fleetctl.facility.endpoints import one_endpoint
 
     asked = one_endpoint(name, context.config(), context.inventory())
@@ -124,7 +121,7 @@ def doctor(name: Annotated[str, typer.Argument(help="endpoint or host of fleet.t
     total = "-" if report.total_power_w is None else f"{report.total_power_w:g} W from {report.total_power_source}"
     print(f"total power  {total}")
     for finding in report.findings:
-        print(f"{finding.kind.value:<12} {_cell(finding.text)}")
+        print(clean(f"{finding.kind.value:<12} {finding.text}"))
 
 
 def _endpoint(
@@ -178,79 +175,37 @@ def _ask(endpoint: Endpoint) -> EndpointReport:
     return asyncio.run(go())
 
 
-def _print_report(report: EndpointReport, output: str) -> None:
+def _print_report(report: EndpointReport, output: Format) -> None:
+    from fleetctl.cli.output import clean, print_data
     from fleetctl.facility.render import report_json
 
     data = report_json(report)
     for finding in data["findings"]:
-        print(f"{finding['kind']}: {finding['text']}", file=sys.stderr)
-    if output in ("json", "yaml"):
-        _dump(data, output)
+        print(clean(f"{finding['kind']}: {finding['text']}"), file=sys.stderr)
+    if output in (Format.JSON, Format.YAML):
+        print_data(data, output)
         return
-    columns: tuple[str, ...] = ("quantity", "where", "value", "unit", "as_of")
-    if output in ("wide", "csv"):
-        columns = ("quantity", "where", "value", "unit", "source", "raw", "as_of")
-    _print_rows(data["readings"], output, columns, "where")
-    if output in ("table", "wide"):
+    _print_rows(data["readings"], output, ("quantity", "where", "value", "unit"), ("source", "raw", "as_of"), "where")
+    if output in (Format.TABLE, Format.WIDE):
         for state in data["states"]:
-            print(f"{state['what']}  {state['where']}  {state['word']}")
+            print(clean(f"{state['what']}  {state['where']}  {state['word']}"))
         total = data["total_power_w"]
         shown = "-" if total is None else f"{total:g} W  ({data['total_power_source']})"
-        print(f"total power  {shown}")
+        print(clean(f"total power  {shown}"))
     if not report.readings and not report.states and report.findings:
         raise FleetctlError(f"{report.url}: nothing could be read", hint="the findings above say why")
 
 
-def _dump(data: Any, output: str) -> None:
-    import json
+def _print_rows(
+    rows: list[dict[str, Any]], output: Format, columns: tuple[str, ...], wide: tuple[str, ...], key: str
+) -> None:
+    """Plain records as a table; the wide columns also with csv."""
+    from fleetctl.cli.output import print_table
+    from fleetctl.views.column import Column, Table
 
-    if output == "yaml":
-        print(_yaml(data))
-    else:
-        print(json.dumps(data, indent=1, ensure_ascii=False))
+    def column(name: str, *, only_wide: bool) -> Column[dict[str, Any]]:
+        right = name == "value"
+        return Column(name, name, lambda r: r.get(name), (lambda v: f"{v:.6g}") if right else None, 8, right, only_wide)
 
-
-def _yaml(data: Any, indent: int = 0) -> str:
-    """JSON scalars in YAML blocks: every JSON string is a YAML string."""
-    import json
-
-    pad = "  " * indent
-    if isinstance(data, dict) and data:
-        lines = []
-        for key, value in data.items():
-            if isinstance(value, dict | list) and value:
-                lines.append(f"{pad}{key}:\n{_yaml(value, indent + 1)}")
-            else:
-                lines.append(f"{pad}{key}: {json.dumps(value, ensure_ascii=False)}")
-        return "\n".join(lines)
-    if isinstance(data, list) and data:
-        return "\n".join(f"{pad}-\n{_yaml(item, indent + 1)}" for item in data)
-    return pad + json.dumps(data, ensure_ascii=False)
-
-
-def _print_rows(rows: list[dict[str, Any]], output: str, columns: tuple[str, ...], key: str) -> None:
-    import csv
-
-    if output in ("json", "yaml"):
-        _dump(rows, output)
-    elif output == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([["" if row.get(c) is None else row.get(c) for c in columns] for row in rows])
-    elif output == "name":
-        for row in rows:
-            print(row[key])
-    elif output in ("table", "wide"):
-        cells = [[_cell(row.get(c)) for c in columns] for row in rows]
-        widths = [max([len(c), *(len(line[i]) for line in cells)]) for i, c in enumerate(columns)]
-        for line in [[c.upper() for c in columns], *cells]:
-            print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-    else:
-        raise UsageError(f"no output form {output!r}", hint="table, wide, json, yaml, csv or name")
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    text = f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
-    return "".join(c if c.isprintable() else "?" for c in text)
+    shown = [*(column(n, only_wide=False) for n in columns), *(column(n, only_wide=True) for n in wide)]
+    print_table(Table("reading", shown, rows, lambda r: str(r[key])), output)
