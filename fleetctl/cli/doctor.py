@@ -32,6 +32,12 @@ def doctor(
     """Check this installation; with NODES also connect to them, run every probe once, and say what is missing."""
     found: dict[str, list[Line]] = {_("this machine"): list(_installation())}
     code = 1 if any(line[0] == "bad" for line in found[_("this machine")]) else 0
+    if _has_schedulers():
+        from fleetctl.engine.outside import diagnose
+
+        for name, advice in asyncio.run(diagnose(context.config(), context.inventory())).items():
+            found[name] = [(a.level, a.text, a.hint) for a in advice]
+            code = max(code, int(any(a.level == "bad" for a in advice)))
     if nodes:
         from fleetctl.engine.trial import try_hosts
 
@@ -55,6 +61,16 @@ def doctor(
                 print(clean_lines(f"  {mark} {what}" + (f"\n      -> {step}" if step else "")))
     if code:
         raise typer.Exit(code)
+
+
+def _has_schedulers() -> bool:
+    """Does fleet.toml name any? A file that cannot be read is told by the lines about this machine."""
+    from fleetctl.errors import FleetctlError
+
+    try:
+        return bool(context.config().schedulers)
+    except FleetctlError:
+        return False
 
 
 def _installation() -> Iterator[Line]:

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
-from fleetctl.clock import Clock
+from fleetctl.clock import Clock, SystemClock
 from fleetctl.config.schema import Config, Scheduler
 from fleetctl.errors import ConfigError, FleetctlError
 from fleetctl.inventory import Inventory
 from fleetctl.model.host import Host
 from fleetctl.model.probe import Outcome, Output
-from fleetctl.plugin import Plugin
-from fleetctl.scheduler.backend import Backend, MakeBackend
+from fleetctl.plugin import Plugin, load_plugins
+from fleetctl.scheduler.backend import Advice, Backend, MakeBackend
 from fleetctl.scheduler.outside import Lane
 from fleetctl.store.connections import Connections as Store
 from fleetctl.transport.build import build_connections
@@ -160,3 +160,20 @@ async def round_once(config: Config, inventory: Inventory, plugins: Sequence[Plu
     for result in await asyncio.gather(*(one(s) for s in config.schedulers), return_exceptions=True):
         if isinstance(result, BaseException):
             log.error("%s", result)
+
+
+async def diagnose(config: Config, inventory: Inventory) -> dict[str, list[Advice]]:
+    """What works at each endpoint, by its name, for `fleetctl doctor`; changes nothing."""
+    plugins, _ = load_plugins()
+
+    async def one(settings: Scheduler) -> list[Advice]:
+        connections = build_connections(config)
+        try:
+            return await make_backend(settings, plugins, connections, inventory, SystemClock()).diagnose()
+        except FleetctlError as error:
+            return [Advice("bad", str(error), error.hint)]
+        finally:
+            await connections.close()
+
+    answers = await asyncio.gather(*(one(s) for s in config.schedulers))
+    return {s.endpoint: answer for s, answer in zip(config.schedulers, answers, strict=True)}

@@ -126,6 +126,9 @@ def _check_times(
         raise UsageError("the window ends before it begins")
 
 
+_JOBS_NAMED = 3  # jobs of another scheduler named per node; `fleetctl jobs --node` lists all
+
+
 def _node(
     host: Host,
     picture: Picture,
@@ -145,6 +148,10 @@ def _node(
         warnings.append("does not answer: what runs there cannot be seen")
     elif fact.gone:
         warnings.append(f"{len(fact.gone)} cards it had before are gone")
+    jobs = picture.jobs.get(name, ())
+    if jobs and outside is not None and derive(wish, True) is not derive(wish, False):
+        more = f" and {len(jobs) - _JOBS_NAMED} more" if len(jobs) > _JOBS_NAMED else ""
+        warnings.append(f"{outside.backend} runs {', '.join(jobs[:_JOBS_NAMED])}{more} there")
     if verb == "resume" and record.owner is not None and record.owner.kind is ActorKind.PERSON and record.owner != who:
         warnings.append(f"was taken out by {record.owner}: {record.reason or 'no reason'}")
     return PlanNode(

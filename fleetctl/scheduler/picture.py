@@ -15,6 +15,7 @@ from fleetctl.scheduler.states import effective, owner_of
 from fleetctl.store.capacity import CardFact, HostFact, count_processes, list_host_facts, list_reach
 from fleetctl.store.leases import list_holds
 from fleetctl.store.nodes import list_admin, list_card_admin, list_outside
+from fleetctl.store.outside import list_jobs
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Picture:
     facts: Mapping[str, HostFact]
     processes: Mapping[str, int]
     held: Mapping[str, Mapping[str, HeldCard]]  # host -> card -> what is held
+    jobs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # host -> `id of user`, of outside schedulers
 
     def record(self, host: str) -> NodeAdmin:
         return self.records.get(host) or NodeAdmin(host)
@@ -119,8 +121,14 @@ def load_picture(conn: sqlite3.Connection, config: Config, now: int, *, only: Co
     else:
         kept = outside or any(r.wish is not Wish.SERVE for r in records.values())
         facts = {**(list_reach(conn) if kept else {}), **list_host_facts(conn, only)}
+    jobs: dict[str, list[str]] = defaultdict(list)
+    if outside:
+        for job in list_jobs(conn, running=True):
+            for host in job.hosts:
+                jobs[host].append(f"{job.id} of {job.user}" if job.user else job.id)
     return Picture(
         now=now,
+        jobs={host: tuple(named) for host, named in jobs.items()},
         records=records,
         card_records=list_card_admin(conn),
         outside=outside,

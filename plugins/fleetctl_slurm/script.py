@@ -76,11 +76,11 @@ def split(nonce: str, stdout: str, stderr: str) -> dict[str, Part]:
 def _cut(nonce: str, text: str) -> tuple[dict[str, str], dict[str, int]]:
     bodies: dict[str, str] = {}
     ends: dict[str, int] = {}
-    mark = re.compile(rf"^{nonce} (begin|end) ([a-z]+)(?: (\d{{1,3}}))?\r?$", re.MULTILINE)
+    mark = re.compile(rf"^{nonce} (begin|end) ([a-z]+)(?: (\d{{1,3}}))?\r?\n", re.MULTILINE)
     name, start = "", 0
     for match in mark.finditer(text):
         if match[1] == "begin":
-            name, start = match[2], match.end() + 1
+            name, start = match[2], match.end()
             bodies[name] = ""
         elif match[2] == name and match[3] is not None:
             bodies[name] = text[start : match.start()]

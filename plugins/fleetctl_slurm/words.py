@@ -37,9 +37,9 @@ class NodeState:
 
     @property
     def responding(self) -> bool | None:
-        """Does its slurmd answer? None: the controller has not asked it yet (right after its own start)."""
+        """Does its slurmd answer? None: not known for the moment, as after a resume (`idle*`) or a controller's start."""
         if "not_responding" in self.flags:
-            return False
+            return False if self.base == "down" else None
         return None if self.base == "unknown" else True
 
 
