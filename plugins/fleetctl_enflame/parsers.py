@@ -11,9 +11,10 @@ from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
 from fleetctl.plugin import Parser
 from fleetctl.probes.detect_json import detect_parser
 from fleetctl.probes.refusals import is_ellipsis, missing_tool
-from fleetctl.probes.sheet import Card, Sheet
+from fleetctl.probes.sheet import Sheet
 from fleetctl.probes.tables import Boxed, Columns, boxed_parser, name, pair, put, read_columns, state
 from fleetctl.probes.text import whole
+from fleetctl.probes.topology import matrix_parser
 from fleetctl.probes.trees import lines_of_tree
 
 # Key in lower case -> (metric, unit): the last word of a path, for the generations differ in how deep they indent.
@@ -223,34 +224,7 @@ def parse_dmon(output: Output) -> ProbeResult:
     return sheet.result()
 
 
-def parse_topo(output: Output) -> ProbeResult:
-    """`topo -m`: ESL cells are Enflame Smart Links, with how many are bonded; the rest is PCIe."""
-    sheet = Sheet("enflame")
-    heads: list[str] = []
-    for line in sheet.text_of(output).split("\n"):
-        cells = line.split()
-        if line.strip().lower().startswith("legend"):
-            break
-        if cells and not heads and all(re.fullmatch(r"GCU\d+", c) for c in cells[:2]):
-            heads = [c for c in cells if re.fullmatch(r"GCU\d+", c)]
-        elif cells and heads and re.fullmatch(r"GCU\d+", cells[0]):
-            _links(sheet, sheet.card(index=cells[0][3:]), cells, heads)
-    if not sheet.cards and not sheet.findings:
-        sheet.unread("no matrix in it", output.stdout)
-    return sheet.result()
-
-
-def _links(sheet: Sheet, card: Card, cells: list[str], heads: list[str]) -> None:
-    bonds = [
-        (peer, int(m[1]))
-        for peer, cell in zip(heads, cells[1:], strict=False)
-        if (m := re.fullmatch(r"ESL(\d{1,3})", cell))
-    ]
-    for peer, _ in bonds:
-        sheet.link(card, f"{cells[0]}-{peer}", "esl", True, peer=peer)
-    if bonds:
-        card.values["links_up"] = sum(n for _, n in bonds)
-
+parse_topo = matrix_parser("enflame", "GCU", "ESL", "esl", refusal)
 
 PARSERS = (
     Parser("enflame.query", "efsmi -q", parse_query, lambda text: _DEV.search(text[:16384]) is not None),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fleetctl.model.probe import Probe
 from fleetctl.plugin import Plugin
+from fleetctl_mthreads.kernel import kernel_faults
 from fleetctl_mthreads.parsers import PARSERS, parse_json, parse_table
 
 _HERE = Path(__file__).parent
@@ -36,5 +37,7 @@ plugin = Plugin(
     parsers=PARSERS,
     lease_env={"MUSA_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
+    faults=_HERE / "faults.csv",
+    kernel_faults=kernel_faults,
     paths=("/usr/local/musa/bin",),
 )

@@ -14,7 +14,9 @@ from fleetctl.probes.refusals import is_ellipsis, missing_tool
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.smi import Family, list_parser
 from fleetctl.probes.text import pci_address, total, whole
+from fleetctl.probes.topology import matrix_parser
 from fleetctl.probes.trees import lines_of_tree, paths_of_tree, read_entries, read_json
+from fleetctl_mthreads.kernel import parse_kernel
 
 # Path in lower case, blanks around keys taken off (`"Power Draw "` has one) -> (metric, unit).
 _PATHS = (
@@ -294,7 +296,10 @@ PARSERS = (
     Parser("mthreads.json", "mthreads-gmi -q --json", parse_json, lambda text: '"GPU"' in text[:8192] or '"FB Memory Usage"' in text[:16384]),
     Parser("mthreads.table", "mthreads-gmi", parse_table, lambda text: "mthreads-gmi:" in text[:2048]),
     Parser("mthreads.full", "mthreads-gmi -q", parse_text, lambda text: "FB Memory Usage" in text[:16384] or "MTT" in text[:8192]),
-    Parser("mthreads.list", "mthreads-gmi -L", list_parser(Family(vendor="mthreads", refusal=refusal)),
+    Parser("mthreads.list", "mthreads-gmi -L", list_parser(Family(vendor="mthreads", refusal=refusal), "mtlink"),
            lambda text: re.search(r"(?m)^GPU \d+: .*\(UUID:", text[:4096]) is not None),
+    Parser("mthreads.topo", "mthreads-gmi topo -m", matrix_parser("mthreads", "GPU", "MT", "mtlink", refusal),
+           lambda text: re.search(r"(?m)^\s+GPU0\s+(?:GPU|CPU|NIC|mlx)", text[:4096]) is not None),
+    Parser("mthreads.kernel", "dmesg", parse_kernel, lambda text: "mtgpu" in text[:65536].lower() and "xid" in text[:65536].lower()),
     detect_parser("mthreads"),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from fleetctl.model.reading import ProbeResult
 from fleetctl.probes.refusals import is_ellipsis
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.text import pci_address, whole, word
+from fleetctl.probes.topology import matrix_parser
 from fleetctl_thead.words import refusal
 
 # Column and its unit in the second header line -> metric. `mem` is a share of time or an amount, as its unit says.
@@ -147,30 +148,7 @@ def parse_stats(output: Output) -> ProbeResult:
     return sheet.result()
 
 
-def parse_topo(output: Output) -> ProbeResult:
-    """Cards by index and, where a cell says ICN#, the bonded links between them."""
-    sheet = Sheet("thead")
-    heads: list[str] = []
-    for line in sheet.text_of(output).split("\n"):
-        cells = line.split()
-        if line.strip().lower().startswith("legend"):
-            break
-        if cells and not heads and re.fullmatch(r"PPU\d+", cells[0]) and "X" not in cells:
-            heads = [c for c in cells if re.fullmatch(r"(?:PPU|NIC)\d+", c)]
-        elif cells and heads and re.fullmatch(r"PPU\d+", cells[0]):
-            card = sheet.card(index=cells[0][3:])
-            bonds = [
-                (p, m[1]) for p, c in zip(heads, cells[1:], strict=False) if (m := re.fullmatch(r"ICN(\d{1,3})", c))
-            ]
-            for peer, _ in bonds:
-                sheet.link(card, f"{cells[0]}-{peer}", "icn", True, peer=peer)
-            if bonds:
-                card.values["links_up"] = sum(int(n) for _, n in bonds)
-    if not sheet.cards and not sheet.findings:
-        sheet.unread("no matrix in it", output.stdout)
-    return sheet.result()
-
-
+parse_topo = matrix_parser("thead", "PPU", "ICN", "icn", refusal)
 _HEAD = re.compile(r"^(?:PPU|GPU)\s+(\d+):\s+(.*?)\s*\(UUID:\s*([^)]*)\)\s*$")
 _LINK = re.compile(r"^\s+Link\s+(\d{1,4})\s*[:,]\s*(.*?)\s*$")
 _COUNT = re.compile(r"^(\d{1,18})\s+(.*(?:error|link (?:up|down)|packet).*)$", re.IGNORECASE)
