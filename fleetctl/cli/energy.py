@@ -17,7 +17,7 @@ _By = Annotated[str, typer.Option("--by", help="site or hall")]
 
 @app.command()
 def pue(output: OutputOption = Format.TABLE, days: _Days = 1.0, by: _By = "site") -> None:
-    """Energy of the facility over energy of IT, sums divided once; a silent meter makes no ratio."""
+    """Energy of the facility over energy of IT, sums divided once; a silent meter makes no ratio. CUE beside it."""
     _print(output, days, by)
 
 
@@ -32,6 +32,7 @@ def _print(output: Format, days: float, by: str, *, water: bool = False) -> None
     from fleetctl.cli.listing import snapshot
     from fleetctl.cli.output import print_table, say
     from fleetctl.errors import NotFoundError, UsageError
+    from fleetctl.reports.carbon import carbon_of
     from fleetctl.reports.energy import load
     from fleetctl.views.column import Column, Table
 
@@ -56,7 +57,22 @@ def _print(output: Format, days: float, by: str, *, water: bool = False) -> None
             Column("ref", "REF", lambda r: r.ref, lambda v: f"{v:.3f}", 6, right=True, doc="renewable share"),
         ]
     else:
-        columns.append(Column("pue", "PUE", lambda r: r.pue, lambda v: f"{v:.3f}", 7, right=True, doc="facility / IT"))
+        carbon = {r.scope: carbon_of(r, context.config()) for r in rows}
+        columns += [
+            Column("pue", "PUE", lambda r: r.pue, lambda v: f"{v:.3f}", 7, right=True, doc="facility / IT"),
+            Column(
+                "cue",
+                "CUE",
+                lambda r: carbon[r.scope].cue,
+                lambda v: f"{v:.4f}",
+                7,
+                right=True,
+                doc="kg CO2 per kWh of IT, location-based",
+            ),
+            Column(
+                "grid", "grid factor", lambda r: carbon[r.scope].basis, width=16, doc="kg CO2 per kWh, grid and year"
+            ),
+        ]
     columns += [
         Column("category", "category", lambda r: r.category or None, width=8, doc="PUE1 UPS, PUE2 PDU, PUE3 IT input"),
         Column("level", "IT metered at", lambda r: r.it_level or None, width=12, doc="the one level that was taken"),

@@ -20,7 +20,7 @@ class Site:
     region: str = setting("administrative region", default="", example="Shanghai")
     tier: str = setting("role in the network", default="city", choices=("hub", "city", "edge"))
     grid_region: str = setting(
-        "power grid, for the carbon factor",
+        "power grid, whose dated carbon factor makes CUE of PUE",
         default="",
         choices=("", "North", "Northeast", "East", "Central", "Northwest", "South", "Southwest"),
         example="East",

@@ -26,7 +26,6 @@ class Inventory:
     pools: Mapping[str, Pool]
     groups: Mapping[str, str]
     _by_rack: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    _by_pool: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def select(self, nodeset: str) -> list[Host]:
         """The hosts a node set names, in the set's order.
@@ -50,10 +49,6 @@ class Inventory:
     def rack_hosts(self, rack: str) -> tuple[str, ...]:
         """Names of the hosts in a rack, () when it has none or does not exist."""
         return self._by_rack.get(rack, ())
-
-    def pool_hosts(self, pool: str) -> tuple[str, ...]:
-        """Names of the hosts in a pool, () when it has none or does not exist."""
-        return self._by_pool.get(pool, ())
 
 
 def build_inventory(config: Config) -> Inventory:
@@ -87,7 +82,7 @@ def build_inventory(config: Config) -> Inventory:
         shown = "\n".join(problems[:20]) + (f"\n... and {len(problems) - 20} more" if len(problems) > 20 else "")
         raise ConfigError(shown, hint="`fleetctl config check` reads fleet.toml again")
     placed = _placed(hosts, racks, by_rack, by_pool)
-    return Inventory(placed, sites, halls, racks, pools, groups, by_rack, by_pool)
+    return Inventory(placed, sites, halls, racks, pools, groups, by_rack)
 
 
 class _Named(Protocol):

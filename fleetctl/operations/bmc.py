@@ -15,7 +15,6 @@ from fleetctl.scheduler.picture import load_picture
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
 
-VERBS = ("on", "off", "off_now", "cycle", "identify", "identify_off", "cap")
 HARMFUL = ("off", "off_now", "cycle")  # what ends work that runs
 
 

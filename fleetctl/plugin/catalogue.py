@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -131,13 +131,3 @@ def enrich(result: ProbeResult, *, chips: Catalogue | None = None, faults: Ladde
                 reading = replace(reading, device=replace(device, chip=found.chip.chip))
         readings.append(reading)
     return replace(result, readings=tuple(readings), faults=tuple(faults.judge(f) for f in result.faults))
-
-
-def unresolved(models: Iterable[tuple[str | None, str | None]], chips: Catalogue | None = None) -> dict[str, int]:
-    """Names of cards that no entry explains, with how many cards print each. models: (vendor, printed model)."""
-    chips = chips if chips is not None else catalogue()
-    counts: dict[str, int] = {}
-    for vendor, model in models:
-        if chips.resolve(model, vendor=vendor).chip is None:
-            counts[model or "(no name)"] = counts.get(model or "(no name)", 0) + 1
-    return counts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 
 from fleetctl.config.schema import Config, Meter
 from fleetctl.facility.energy import EnergyReport, Series, energy_report
@@ -51,7 +50,3 @@ def _counter(meter: Meter, known: dict[str, tuple[str, str]]) -> str:
     names = [s for s, (_, where) in known.items() if "export" not in where.lower()]
     names.sort(key=lambda s: 0 if known[s][0] == "Wh" else 1)
     return names[0] if names else ""
-
-
-def meters_of(config: Config, site: str) -> Sequence[Meter]:
-    return [m for m in config.facility.meters if m.site == site]

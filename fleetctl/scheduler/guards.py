@@ -54,9 +54,9 @@ def groups_of(host: Host, inventory: Inventory) -> Iterator[tuple[str, str]]:
         yield "pool", pool
     if host.rack is not None:
         yield "rack", host.rack
-        domain = getattr(inventory.racks.get(host.rack), "power_domain", "")
-        if domain:
-            yield "power", domain
+        rack = inventory.racks.get(host.rack)
+        if rack is not None and rack.power_domain:
+            yield "power", rack.power_domain
 
 
 def _limit(group: tuple[str, str], total: int, inventory: Inventory, config: Config) -> int | None:

@@ -91,8 +91,6 @@ TRANSITIONS: tuple[Transition, ...] = (
 )
 BY_VERB: Mapping[str, Transition] = MappingProxyType({t.verb: t for t in TRANSITIONS})
 
-OUT_OF_SERVICE = frozenset(Admin) - {Admin.IN_SERVICE}
-
 
 def derive(wish: Wish, busy: bool | None) -> Admin:
     """The admin state of a wish on a node where work runs (True), does not (False), or nobody can tell (None).

@@ -113,11 +113,6 @@ def list_links(conn: sqlite3.Connection, host: str) -> list[Link]:
     return [Link(key, n, kind, None if up is None else bool(up), *rest) for key, n, kind, up, *rest in rows]
 
 
-def forget_host(conn: sqlite3.Connection, name: str) -> bool:
-    """Remove a host that left the inventory, with its devices, findings and events; samples age out by themselves."""
-    return conn.execute("DELETE FROM hosts WHERE name = ?", (name,)).rowcount > 0
-
-
 def _state(row: tuple[Any, ...], facts: str | None) -> HostState:
     error = ErrorKind(row[4]) if row[4] is not None else None
     fields: list[Any] = [*row[:2], Reach(row[2]), row[3], error, *row[5:], json.loads(facts) if facts else {}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -151,16 +151,6 @@ def list_holds(conn: sqlite3.Connection) -> list[tuple[str, str, str, int, bool]
     """(host, card, lease, milli, exclusive) of everything held now."""
     rows = conn.execute("SELECT host, card, lease, milli, exclusive FROM hold")
     return [(r[0], r[1], r[2], r[3], bool(r[4])) for r in rows]
-
-
-def leases_on(conn: sqlite3.Connection, hosts: Iterable[str] | None = None) -> dict[str, tuple[str, ...]]:
-    """Host -> ids of the leases that hold something there."""
-    found: dict[str, list[str]] = defaultdict(list)
-    wanted = None if hosts is None else set(hosts)
-    for host, lease in conn.execute("SELECT DISTINCT host, lease FROM hold ORDER BY host, lease"):
-        if wanted is None or host in wanted:
-            found[host].append(lease)
-    return {host: tuple(leases) for host, leases in found.items()}
 
 
 def is_busy(conn: sqlite3.Connection, host: str, card: str | None = None) -> bool:

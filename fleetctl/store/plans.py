@@ -12,8 +12,6 @@ from fleetctl.model.admin import Actor, ActorKind, DrainMode, Reason, Wish
 from fleetctl.model.plan import Action, CapacityLeft, GuardTouch, Plan, PlanNode, PlanState, StepState
 from fleetctl.model.states import Admin, ReasonClass
 
-OPEN_PLANS = (PlanState.SCHEDULED, PlanState.HELD, PlanState.RUNNING)
-
 
 @dataclass(frozen=True, slots=True)
 class PlanNodeRow:

@@ -14,10 +14,10 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
-from fleetctl.config import Config, load_config
+from fleetctl.config import Config
 from fleetctl.errors import FleetctlError
 from fleetctl.i18n import _, set_language
-from fleetctl.inventory import Inventory, build_inventory
+from fleetctl.inventory import Inventory
 from fleetctl.tui.feed import Feed
 from fleetctl.tui.messages import FeedBroken, StoreChanged
 from fleetctl.tui.palette import FleetCommands
@@ -322,9 +322,3 @@ def open_console(config: Config, inventory: Inventory, *, config_path: Path | No
         Console(source).run()
     finally:
         source.close()
-
-
-def run_console(config_path: Path | None = None) -> None:
-    """As open_console, from a fleet file. Raises ConfigError."""
-    config = load_config(config_path)
-    open_console(config, build_inventory(config), config_path=config_path)

@@ -29,7 +29,6 @@ from fleetctl.views.units import parse_duration, parse_number
 
 Row = TypeVar("Row")
 Test = Callable[[Any], bool]
-OPERATORS = ("!=", "!~", ">=", "<=", "==", "=", "~", ">", "<")
 _WORD = re.compile(r"""\s*(?:(?P<paren>[()])|(?P<term>(?:"[^"]*"|'[^']*'|[^\s()"'])+))""")
 _TERM = re.compile(
     r"(?P<bang>!?)(?P<column>[A-Za-z_][A-Za-z0-9_.-]*)(?P<op>!=|!~|>=|<=|==|=|~|>|<)(?P<value>.*)$", re.DOTALL

@@ -1,9 +1,15 @@
 """The example file and the settings page say what the declaration says."""
 
+import ast
+import dataclasses
+import typing
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fleetctl.config import load_config
 from fleetctl.config.documents import example, reference
+from fleetctl.config.schema import Config
 from fleetctl.inventory import build_inventory
 
 ROOT = Path(__file__).parents[2]
@@ -36,3 +42,33 @@ def test_example_file_loads_with_every_default_uncommented(tmp_path: Path) -> No
             live.append(line[2:] if is_setting else line)
     (tmp_path / "fleet.toml").write_text("\n".join(live))
     load_config(tmp_path / "fleet.toml")
+
+
+def settings_of(table: type[Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted path, name) of every setting."""
+    hints = typing.get_type_hints(table)
+    for field in dataclasses.fields(table):
+        inner = next(
+            (k for k in (hints[field.name], *typing.get_args(hints[field.name])) if dataclasses.is_dataclass(k)), None
+        )
+        if inner is not None:
+            yield from settings_of(typing.cast("type[Any]", inner), f"{path}{field.name}.")
+        else:
+            yield path + field.name, field.name
+
+
+def attributes_read(*roots: Path) -> set[str]:
+    """Names read as an attribute anywhere below, the declaration and the documents made from it left out."""
+    found = set()
+    for root in roots:
+        for path in root.rglob("*.py"):
+            if path.parent.name != "config" or path.name not in ("schema.py", "documents.py"):
+                for node in ast.walk(ast.parse(path.read_text())):
+                    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                        found.add(node.attr)
+    return found
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    read = attributes_read(ROOT / "fleetctl", ROOT / "plugins")
+    assert [path for path, name in settings_of(Config) if name not in read] == []
