@@ -170,6 +170,14 @@ async def send_hook(runner: HookRunner, prepared: PreparedHook) -> Output | Flee
         return error
 
 
+async def run_hook(db: Connections, config: Config, runner: HookRunner, hook: HookRow, now: int) -> HookResult | None:
+    """Run one open hook from beginning to end; None when it was not ours to run."""
+    prepared = prepare_hook(db, config, hook, now)
+    if prepared is None:
+        return None
+    return finish_hook(db, config, prepared, await send_hook(runner, prepared), now)
+
+
 def _open(db: Connections, lease: str) -> list[HookRow]:
     with db.read() as conn:
         return list_hooks(conn, lease=lease)
