@@ -198,12 +198,12 @@ def type_of(resource: Json) -> str:
 def is_gone(resource: Json) -> bool:
     """True where the part says that it is not there: its readings are then unknown, whatever number stands there."""
     status = resource.get("Status")
-    return isinstance(status, Mapping) and status.get("State") in _GONE
+    return isinstance(status, dict) and status.get("State") in _GONE
 
 
 def _dicts(value: Any) -> Iterator[tuple[int, Json]]:
     for i, item in enumerate(value if isinstance(value, list) else ()):
-        if isinstance(item, Mapping):
+        if isinstance(item, dict):
             yield i, item
 
 
@@ -324,7 +324,7 @@ def _power(power: Json, path: str, at: float, found: Found) -> None:
             raw = control["PowerConsumedWatts"]
             found.add("power", f"{owner}/{name}", raw, "W", f"{source}/PowerConsumedWatts", at, gone=is_gone(control))
         limit = control.get("PowerLimit")
-        if isinstance(limit, Mapping) and limit.get("LimitInWatts") is not None:
+        if isinstance(limit, dict) and limit.get("LimitInWatts") is not None:
             raw = limit["LimitInWatts"]
             found.add("power_limit", f"{owner}/{name}", raw, "W", f"{source}/PowerLimit/LimitInWatts", at)
     for i, voltage in _dicts(power.get("Voltages")):
@@ -355,7 +355,7 @@ def _thermal(thermal: Json, path: str, at: float, found: Found) -> None:
             source = f"{path}#/Temperatures/{i}/ReadingCelsius"
             raw = sensor["ReadingCelsius"]
             # 0 with no health at all is how several BMCs write an empty slot
-            empty = raw == 0 and isinstance(sensor.get("Status"), Mapping) and not sensor["Status"].get("Health")
+            empty = raw == 0 and isinstance(sensor.get("Status"), dict) and not sensor["Status"].get("Health")
             found.add("temperature", f"{owner}/{name}", raw, "C", source, at, gone=is_gone(sensor) or empty)
     for i, fan in _dicts(thermal.get("Fans")):
         name = text_of(fan.get("Name")) or text_of(fan.get("FanName")) or text_of(fan.get("MemberId")) or str(i)
@@ -371,7 +371,7 @@ def _thermal(thermal: Json, path: str, at: float, found: Found) -> None:
 
 def _excerpts(node: Any, path: str, where: str, at: float, found: Found, *, gone: bool, depth: int) -> None:
     """All sensor excerpts (`{"Reading": ..., "DataSourceUri": ...}`) below a resource, known by their property name."""
-    if depth > _MAX_DEPTH or not isinstance(node, Mapping):
+    if depth > _MAX_DEPTH or not isinstance(node, dict):
         return
     for key, value in node.items():
         if key in ("Links", "Oem", "Actions", "Status", "Location", "Thresholds") or key.startswith("@"):
@@ -383,7 +383,7 @@ def _excerpts(node: Any, path: str, where: str, at: float, found: Found, *, gone
                     name = text_of(item.get("GroupName")) or text_of(item.get("Name")) or f"{key} {i}"
                     _leak_entry(item, f"{path}#/{key}/{i}", f"{where}/{name}", at, found)
                     _excerpts(item, f"{path}#/{key}/{i}", f"{where}/{name}", at, found, gone=gone, depth=depth + 1)
-            elif isinstance(value, Mapping) and "@odata.id" not in value:
+            elif isinstance(value, dict) and "@odata.id" not in value:
                 _excerpts(value, f"{path}#/{key}", where, at, found, gone=gone, depth=depth + 1)
             continue
         _excerpt(rule, key, value, path, where, at, found, gone=gone, depth=depth)
@@ -417,13 +417,13 @@ def _excerpt(
         for i, item in _dicts(value):
             name = text_of(item.get("DeviceName")) or text_of(item.get("PhysicalContext")) or str(i)
             _one_excerpt(quantity, unit, item, f"{source}/{i}", f"{place}/{name}", at, found, gone)
-    elif isinstance(value, Mapping) and "Reading" in value:
+    elif isinstance(value, dict) and "Reading" in value:
         _one_excerpt(quantity, unit, value, source, place, at, found, gone)
-    elif isinstance(value, Mapping) and depth < _MAX_DEPTH:
+    elif isinstance(value, dict) and depth < _MAX_DEPTH:
         for part, inner in value.items():
-            if isinstance(inner, Mapping) and "Reading" in inner:
+            if isinstance(inner, dict) and "Reading" in inner:
                 _one_excerpt(quantity, unit, inner, f"{source}/{part}", f"{place} {part}", at, found, gone)
-            elif isinstance(inner, Mapping):
+            elif isinstance(inner, dict):
                 _excerpt(rule, part, inner, source, f"{place} {part}", at, found, gone=gone, depth=depth + 1)
 
 
