@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from fleetctl.model.probe import Probe
-from fleetctl.model.reading import FindingKind
+from fleetctl.model.reading import FaultAction, FindingKind
 from fleetctl.plugin import Parser, Plugin
-from fleetctl.probes.refusals import missing_tool
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Sheet
 from fleetctl.probes.smi import Family, csv_parser, table_parser, xml_parser
 from fleetctl.probes.smi.csv_form import looks_like_csv
@@ -19,10 +19,11 @@ def refusal(sheet: Sheet, text: str) -> bool:
     if "no devices" in low or "no device" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
         sheet.expected = 0
-    elif missing_tool(sheet, text):
+    elif shell_refusal(sheet, text):
         return True
     elif "failed" in low or "couldn't communicate" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the library cannot start", text[:2000])
+        sheet.fault("driver", "dlml_failed", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
     else:
         return False
     return True

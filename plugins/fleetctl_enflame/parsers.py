@@ -10,7 +10,7 @@ from fleetctl.model.probe import Output
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
 from fleetctl.plugin import Parser
 from fleetctl.probes.detect_json import detect_parser
-from fleetctl.probes.refusals import is_ellipsis, missing_tool
+from fleetctl.probes.refusals import is_ellipsis, shell_refusal
 from fleetctl.probes.sheet import Sheet
 from fleetctl.probes.tables import Boxed, Columns, boxed_parser, name, pair, put, read_columns, state
 from fleetctl.probes.text import whole
@@ -51,7 +51,7 @@ def refusal(sheet: Sheet, text: str) -> bool:
     low = text[:2000].lower()
     if "no device" in low or "no gcu" in low or "not found any" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
-    elif missing_tool(sheet, text):
+    elif shell_refusal(sheet, text):
         return True
     elif ("init" in low and "fail" in low) or ("driver" in low and "not" in low):
         sheet.find(FindingKind.TOOL_FAILED, "the library cannot start", text[:2000])

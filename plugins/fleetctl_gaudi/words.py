@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleetctl.model.reading import FaultAction, FindingKind
-from fleetctl.probes.refusals import missing_tool
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Sheet
 
 
@@ -13,7 +13,7 @@ def refusal(sheet: Sheet, text: str) -> bool:
     if "no aip" in low or "no device" in low or "no habana" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
         sheet.expected = 0
-    elif missing_tool(sheet, text):
+    elif shell_refusal(sheet, text):
         return True
     elif "invalid" in low and ("field" in low or "query" in low or "argument" in low):
         sheet.find(FindingKind.TOOL_FAILED, "this version does not know one of the fields", text[:2000])

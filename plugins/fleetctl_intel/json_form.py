@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from fleetctl.model.probe import Output
-from fleetctl.model.reading import ProbeResult
+from fleetctl.model.reading import FindingKind, ProbeResult
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.trees import read_entries, read_json
 from fleetctl_intel.words import identify, put, refusal, tile, together
@@ -30,6 +32,8 @@ _FAULTS = {
 _PREFIX = "XPUM_STATS_"
 _BYTES = 2.0**24  # memory in use above this is bytes (the service's own interface), below it MiB (the command)
 
+_EMPTY = re.compile(r'"device_list"\s*:\s*(?:\[\s*\]|null)')
+
 
 def parse_json(output: Output) -> ProbeResult:
     """One device (`stats -d 0 -j`), a list of devices, or a list of processes."""
@@ -40,6 +44,10 @@ def parse_json(output: Output) -> ProbeResult:
     if devices is None and (whole_ones := read_entries(text, "device_list")):
         sheet.unread("JSON that does not end: the devices before the break are read", text[-500:])
         devices = whole_ones
+    if devices is None and _EMPTY.search(text[:2000]) is not None:
+        sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text)
+        sheet.expected = 0
+        return sheet.result()
     if devices is None:
         if not refusal(sheet, text):
             sheet.unread(problem or "no device in it", text)

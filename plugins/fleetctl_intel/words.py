@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from fleetctl.model.reading import FaultAction, FindingKind
-from fleetctl.probes.refusals import missing_tool
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.text import is_unknown, measure, whole
 
@@ -72,9 +72,14 @@ def refusal(sheet: Sheet, text: str) -> bool:
     low = text[:2000].lower()
     if "no device discovered" in low or "no device" in low or "device not found" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
-    elif missing_tool(sheet, text):
+    elif shell_refusal(sheet, text):
         return True
-    elif "level zero" in low or "xpum is not initialized" in low or low.lstrip().startswith("error"):
+    elif (
+        "level zero" in low
+        or "xpum is not initialized" in low
+        or low.lstrip().startswith("error")
+        or "xpum service" in low
+    ):
         sheet.find(FindingKind.TOOL_FAILED, "the tool refuses", text[:2000])
         sheet.fault("driver", "level_zero_failed", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
     else:

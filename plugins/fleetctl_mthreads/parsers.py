@@ -10,7 +10,7 @@ from fleetctl.model.probe import Output
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
 from fleetctl.plugin import Parser
 from fleetctl.probes.detect_json import detect_parser
-from fleetctl.probes.refusals import is_ellipsis, missing_tool
+from fleetctl.probes.refusals import is_ellipsis, shell_refusal
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.smi import Family, list_parser
 from fleetctl.probes.text import pci_address, total, whole
@@ -63,7 +63,7 @@ def refusal(sheet: Sheet, text: str) -> bool:
     low = text[:2000].lower()
     if "no devices" in low or "no device" in low or "no gpu" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
-    elif missing_tool(sheet, text):
+    elif shell_refusal(sheet, text):
         return True
     elif "failed" in low or "driver not" in low or "mtml" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the library cannot start", text[:2000])

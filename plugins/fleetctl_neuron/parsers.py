@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from fleetctl.model.probe import Output
-from fleetctl.model.reading import FindingKind, ProbeResult
+from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
 from fleetctl.plugin import Parser
-from fleetctl.probes.refusals import is_ellipsis, missing_tool
+from fleetctl.probes.refusals import is_ellipsis, shell_refusal
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.text import whole, word
 from fleetctl.probes.trees import read_entries, read_json
@@ -19,9 +19,12 @@ def refusal(sheet: Sheet, text: str) -> bool:
     low = text[:2000].lower()
     if "no neuron device" in low or "no devices" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
-    elif missing_tool(sheet, text):
+    elif shell_refusal(sheet, text):
         return True
-    elif "error" in low or ("driver" in low and "not" in low):
+    elif "driver" in low and ("not" in low or "fail" in low):
+        sheet.find(FindingKind.TOOL_FAILED, "the driver does not answer", text[:2000])
+        sheet.fault("driver", "not_loaded", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
+    elif "error" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the tool refuses", text[:2000])
     else:
         return False
@@ -37,6 +40,10 @@ def parse_list_json(output: Output) -> ProbeResult:
     if not isinstance(document, list) and (whole_ones := read_entries(text)):
         sheet.unread("JSON that does not end: the devices before the break are read", text[-500:])
         document, problem = whole_ones, ""
+    if text.strip() == "[]":
+        sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text)
+        sheet.expected = 0
+        return sheet.result()
     if problem or not isinstance(document, list):
         if text.strip() and not refusal(sheet, text):
             sheet.unread(problem or "not a list of devices", text)

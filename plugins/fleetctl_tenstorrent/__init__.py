@@ -7,7 +7,7 @@ from pathlib import Path
 from fleetctl.model.probe import Output, Probe
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
 from fleetctl.plugin import Parser, Plugin
-from fleetctl.probes.refusals import missing_tool
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.text import measure
 from fleetctl.probes.trees import read_entries, read_json
@@ -35,9 +35,12 @@ def refusal(sheet: Sheet, text: str) -> bool:
     low = text[:2000].lower()
     if "no tenstorrent" in low or "no chips detected" in low or "no devices" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
-    elif missing_tool(sheet, text):
+    elif shell_refusal(sheet, text):
         return True
-    elif "error" in low and "{" not in text:
+    elif "driver not" in low or "no driver" in low:
+        sheet.find(FindingKind.TOOL_FAILED, "the driver is not loaded", text[:2000])
+        sheet.fault("driver", "not_loaded", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
+    elif ("error" in low or "traceback" in low) and "{" not in text:
         sheet.find(FindingKind.TOOL_FAILED, "the tool refuses", text[:2000])
     else:
         return False

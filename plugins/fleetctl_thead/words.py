@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 
 from fleetctl.model.reading import FaultAction, FindingKind
-from fleetctl.probes.refusals import is_ellipsis, missing_tool
+from fleetctl.probes.refusals import is_ellipsis, shell_refusal
 from fleetctl.probes.sheet import Sheet
+from fleetctl.probes.text import pci_address
+
+_NO_HANDLE = re.compile(
+    r"(?i)unable to determine the device handle for (?:ppu|gpu)\s*((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])?[^\n]*"
+)
 
 
 def refusal(sheet: Sheet, text: str) -> bool:
@@ -14,14 +19,19 @@ def refusal(sheet: Sheet, text: str) -> bool:
     low = text[:2000].lower()
     if is_ellipsis(text.strip()):
         return True
-    if "no devices were found" in low or "no ppu" in low:
+    if "no device" in low or "no ppu" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
         sheet.expected = 0
-    elif missing_tool(sheet, text):
+    elif shell_refusal(sheet, text):
         return True
     elif "failed to initialize" in low or "couldn't communicate" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the library cannot start", text[:2000])
         sheet.fault("driver", "hgml_failed", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
+    elif (handle := _NO_HANDLE.search(text[:2000])) is not None:
+        place = handle[1]
+        sheet.fault(
+            "bus", "lost", handle[0].strip(), device=pci_address(place) if place else None, action=FaultAction.ISOLATE
+        )
     elif "is not a valid field" in low:
         sheet.find(FindingKind.TOOL_FAILED, "this driver does not know one of the fields", text[:2000])
     else:

@@ -57,6 +57,8 @@ def xml_parser(family: Family, roots: tuple[str, ...]) -> Callable[[Output], Pro
             _card(sheet, family, element, driver)
         if sheet.expected == 0 and not cards:
             family.refusal(sheet, "No devices were found")
+        elif not cards and not sheet.findings:
+            sheet.unread("no card in it", text)
         family.finish(sheet)
         return sheet.result()
 
