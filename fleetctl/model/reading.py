@@ -109,7 +109,7 @@ class Fault:
 class FindingKind(StrEnum):
     """Why there is no reading. Five findings, never one (see notes on accelerators, rule 9)."""
 
-    MISSING_TOOL = "shell_refusal"  # not installed: no accelerator of that vendor, or no tool
+    MISSING_TOOL = "missing_tool"  # not installed: no accelerator of that vendor, or no tool
     TOOL_FAILED = "tool_failed"  # it ran and said no (driver absent, library mismatch ...)
     NOT_PERMITTED = "not_permitted"  # it may not be read with the rights we have: blind there, not broken
     TOOL_HUNG = "tool_hung"  # it did not end in time
