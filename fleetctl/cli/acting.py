@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fleetctl.cli import context
-from fleetctl.cli.output import Format, print_data, say
+from fleetctl.cli.output import Format, print_data, print_text, say
 from fleetctl.errors import ConflictError, FleetctlError, UsageError
 from fleetctl.i18n import _
 
@@ -89,7 +89,7 @@ def carry_out(
         elif fmt is Format.NAME:
             print("\n".join(plan.hosts))
         else:
-            print("\n".join(plan_lines(plan)))
+            print_text("\n".join(plan_lines(plan)))
     else:
         say("\n".join(plan_lines(plan)))
     if plan.refusals:
@@ -104,7 +104,7 @@ def carry_out(
     elif fmt is Format.NAME:
         print(action.plan)
     else:
-        print(action_line(action))
+        print_text(action_line(action))
     _say_next(action)
     if action.failed or action.superseded or plan.skipped:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ import typer
 
 from fleetctl.cli import acting, asking, context
 from fleetctl.cli.options import OutputOption
-from fleetctl.cli.output import Format, print_data, say
+from fleetctl.cli.output import Format, print_data, print_text, say
 
 app = typer.Typer()
 
@@ -78,7 +78,7 @@ def alloc(
             if machine:
                 print_data(quote_record(answer), output)
             else:
-                print("\n".join(quote_lines(answer)))
+                print_text("\n".join(quote_lines(answer)))
             if answer.at is None:
                 raise ConflictError(answer.why or "no place", hint="`fleetctl place -o json` has every node's reason")
             return
@@ -99,9 +99,9 @@ def alloc(
     elif output is Format.NAME:
         print(lease.id if lease else done.id)
     elif lease is not None:
-        print(lease_line(lease))
+        print_text(lease_line(lease))
     else:
-        print(f"{done.id} queued: {done.note}")
+        print_text(f"{done.id} queued: {done.note}")
     if done.state is RequestState.QUEUED:
         say(f"`fleetctl queue` shows its place; `fleetctl release {done.id}` withdraws it")
     acting.warn_without_engine()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fleetctl.cli.options import OutputOption
-from fleetctl.cli.output import Format
+from fleetctl.cli.output import Format, print_text
 from fleetctl.errors import NotFoundError
 from fleetctl.i18n import _
 
@@ -85,10 +85,10 @@ def resolve(
         result = book.resolve(name, vendor=maker, memory_bytes=memory, power_cap_w=cap)
         many = "  (" + _("{count} cards").format(count=count) + ")" if count > 1 else ""
         if result.chip is not None:
-            print(f"{name}{many}: {result.chip.vendor} {result.chip.chip} [{result.chip.confidence}]")
+            print_text(f"{name}{many}: {result.chip.vendor} {result.chip.chip} [{result.chip.confidence}]")
             continue
         missed += count
-        print(f"{name or _('(no name)')}{many}: {_candidates(result.candidates)}")
+        print_text(f"{name or _('(no name)')}{many}: {_candidates(result.candidates)}")
     if missed:
         text = _("{count} cards have no entry: they count in cards and not in FLOPS")
         print(text.format(count=missed), file=sys.stderr)

@@ -24,14 +24,14 @@ def check(
     quick: Annotated[bool, typer.Option("--quick", help="leave out indexes and sealed blocks")] = False,
 ) -> None:
     """Read the whole database and say what is damaged. Exit 0: whole; 1: damaged."""
-    from fleetctl.cli.output import say
+    from fleetctl.cli.output import print_text, say
     from fleetctl.store.database import Database
     from fleetctl.store.upkeep import check as check_store
 
     with Database.open(_path(path), write=False) as db:
         wrong = check_store(db, quick=quick)
         for line in wrong:
-            print(line)
+            print_text(line)
         if wrong:
             say("restore the last backup, or go on with what can be read: rounds to come are not affected")
             raise typer.Exit(1)

@@ -12,7 +12,7 @@ import typer
 
 from fleetctl.cli import context
 from fleetctl.cli.options import NodesArgument
-from fleetctl.cli.output import clean_lines, to_json
+from fleetctl.cli.output import clean, clean_lines, to_json
 from fleetctl.i18n import _
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def doctor(
         print(to_json(rows))
     else:
         for about, lines in found.items():
-            print(about)
+            print(clean(about))
             for state, what, step in lines:
                 mark = {"ok": "+", "warn": "!", "bad": "x"}[state]
                 print(clean_lines(f"  {mark} {what}" + (f"\n      -> {step}" if step else "")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 from typing import Annotated
@@ -21,6 +22,17 @@ def engine() -> None:
     """The one process per database that polls the fleet and acts on it."""
 
 
+def log_formatter() -> logging.Formatter:
+    """Lines of the log, with what hosts said made safe: a log is read on a terminal, too."""
+    from fleetctl.cli.output import clean_lines
+
+    class Clean(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return clean_lines(super().format(record))
+
+    return Clean("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
 @app.command()
 def run(
     rounds: Annotated[int | None, typer.Option(help="end after so many rounds", min=1)] = None,
@@ -28,12 +40,12 @@ def run(
     follow: Annotated[bool, typer.Option("--follow", hidden=True, help="end when standard input ends")] = False,
 ) -> None:
     """Poll and act in this process until stopped (SIGTERM, Ctrl-C)."""
-    import logging
-
     from fleetctl.engine.engine import Engine
 
     level = logging.DEBUG if context.options().verbose else logging.INFO
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(log_formatter())
+    logging.basicConfig(handlers=[handler], level=level)
     logging.getLogger("asyncssh").setLevel(logging.ERROR)
     config = context.config()
 

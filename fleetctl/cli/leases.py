@@ -9,7 +9,7 @@ import typer
 from fleetctl.cli import acting, context
 from fleetctl.cli.moments import moment
 from fleetctl.cli.options import OutputOption
-from fleetctl.cli.output import Format, print_data, print_table
+from fleetctl.cli.output import Format, print_data, print_table, print_text
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -64,4 +64,4 @@ def renew(
     now = context.now()
     end_at = None if until == "none" else moment(until, now)
     with context.database(write=True) as db:
-        print(lease_line(keep(db, lease, acting.who(), now=now, end_at=end_at, config=context.config())))
+        print_text(lease_line(keep(db, lease, acting.who(), now=now, end_at=end_at, config=context.config())))

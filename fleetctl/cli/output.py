@@ -325,6 +325,11 @@ def print_data(data: Any, fmt: Format | str, *, stream: TextIO | None = None) ->
     out.write((to_yaml(data) if Format(fmt) is Format.YAML else to_json(data)) + "\n")
 
 
+def print_text(text: str) -> None:
+    """Data that is text of its own, not a table, on stdout; what hosts, tenants and files say in it is made safe."""
+    print(clean_lines(text), flush=True)
+
+
 def say(text: str) -> None:
     """Talk: goes to stderr, so that stdout stays data."""
     print(clean_lines(text), file=sys.stderr)

@@ -8,7 +8,7 @@ import typer
 
 from fleetctl.cli import acting, asking, context
 from fleetctl.cli.options import OutputOption
-from fleetctl.cli.output import Format, print_data
+from fleetctl.cli.output import Format, print_data, print_text
 
 app = typer.Typer()
 
@@ -76,7 +76,7 @@ def place(
     elif output is Format.NAME:
         print("\n".join(answer.placement.hosts if answer.placement else ()))
     else:
-        print("\n".join(quote_lines(answer)))
+        print_text("\n".join(quote_lines(answer)))
     if answer.at is None:
         nearest = f"nearest that could: {answer.nearest}" if answer.nearest else "every node's reason stands above"
         raise ConflictError(answer.why or "no place", hint=nearest)

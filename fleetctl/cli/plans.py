@@ -9,7 +9,7 @@ import typer
 
 from fleetctl.cli import acting, context
 from fleetctl.cli.options import OutputOption
-from fleetctl.cli.output import Format, print_data, print_table, say
+from fleetctl.cli.output import Format, print_data, print_table, print_text, say
 
 if TYPE_CHECKING:
     from fleetctl.store.database import Database
@@ -69,7 +69,7 @@ def show(plan: PlanArgument, output: OutputOption = Format.TABLE) -> None:
     elif output in (Format.CSV, Format.NAME):
         print_table(nodes, output)
     else:
-        print("\n".join([*plan_lines(confirmed), action_line(action)]))
+        print_text("\n".join([*plan_lines(confirmed), action_line(action)]))
         print_table(nodes, output)
 
 
@@ -94,7 +94,7 @@ def watch(
             assert action is not None
             line = action_line(action)
             if line != last:
-                print(line, flush=True)
+                print_text(line)
                 last = line
             if action.state in (PlanState.DONE, PlanState.UNDONE, PlanState.CANCELLED):
                 raise typer.Exit(1 if action.failed or action.superseded else 0)
@@ -125,7 +125,7 @@ def undo(
         if action is not None and action.state in (PlanState.SCHEDULED, PlanState.HELD):
             if not dry_run and acting.ask(f"cancel {name}?", yes=yes, no_input=no_input):
                 action = cancel(db, name, acting.who(), now=context.now())
-            print(action_line(action))
+            print_text(action_line(action))
             return
         back = plan_undo(db, name, who=acting.who(), now=context.now(), config=context.config())
         acting.carry_out(db, back, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fleetctl.cli.options import NodeArgument, OutputOption
-from fleetctl.cli.output import Format
+from fleetctl.cli.output import Format, say, to_json
 from fleetctl.errors import NotFoundError, UsageError
 from fleetctl.i18n import _
 
@@ -36,7 +36,7 @@ def parse_(
     """
     from fleetctl.plugin import load_plugin
     from fleetctl.plugin.catalogue import enrich
-    from fleetctl.probes.json_form import result_json
+    from fleetctl.probes.json_form import result_dict
     from fleetctl.probes.parsing import exit_code, parse_text
     from fleetctl.probes.text import MAX_CHARS
 
@@ -44,7 +44,7 @@ def parse_(
     data = sys.stdin.buffer.read(MAX_CHARS + 1)
     text = data[:MAX_CHARS].decode("utf-8", errors="replace")
     parsed = parse_text(plugin, text, command=command, exit_status=exit_status, cut=len(data) > MAX_CHARS)
-    print(result_json(enrich(parsed.result), parser=parsed.parser))
+    print(to_json({**result_dict(enrich(parsed.result)), "parser": parsed.parser or None}))
     raise typer.Exit(exit_code(parsed.result))
 
 
@@ -79,7 +79,7 @@ def run(
     from fleetctl.cli import context
     from fleetctl.collector.by_hand import ask_host, chosen_probes
     from fleetctl.plugin.catalogue import enrich
-    from fleetctl.probes.json_form import merged, result_json
+    from fleetctl.probes.json_form import merged, result_dict
     from fleetctl.probes.parsing import exit_code
 
     host = _one_host(node)
@@ -88,9 +88,9 @@ def run(
         raise NotFoundError(_("no probe fits {node}").format(node=host.name), hint=_("`fleetctl probe list` shows all"))
     for answer in answers:
         status = f"{answer.output.outcome}, exit status {answer.output.exit_status}, {answer.took_s:.2f} s"
-        print(f"{answer.probe.name}: {status}", file=sys.stderr)
+        say(f"{answer.probe.name}: {status}")
     result = enrich(merged([a.result for a in answers]))
-    print(result_json(result, parser=", ".join(a.probe.name for a in answers)))
+    print(to_json({**result_dict(result), "parser": ", ".join(a.probe.name for a in answers)}))
     raise typer.Exit(exit_code(result))
 
 

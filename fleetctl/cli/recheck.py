@@ -8,7 +8,7 @@ import typer
 
 from fleetctl.cli import acting, context
 from fleetctl.cli.options import OutputOption
-from fleetctl.cli.output import Format, print_data
+from fleetctl.cli.output import Format, print_data, print_text
 
 app = typer.Typer()
 
@@ -54,7 +54,7 @@ def recheck(
                 failed.append(name)
             found.append({**result.record(), "returned": back or None})
             if output in (Format.TABLE, Format.WIDE):
-                print("\n".join([*result.lines(), *([f"  {back}"] if back else [])]))
+                print_text("\n".join([*result.lines(), *([f"  {back}"] if back else [])]))
     if output in (Format.JSON, Format.YAML):
         print_data(found, output)
     elif output is Format.NAME:

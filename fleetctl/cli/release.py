@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fleetctl.cli import acting, context
-from fleetctl.cli.output import say
+from fleetctl.cli.output import print_text, say
 
 app = typer.Typer()
 
@@ -39,7 +39,7 @@ def release(
             raise FleetctlError("nothing was changed")
         for name, _lease in found:
             try:
-                print(give_back(db, name, acting.who(), now=context.now(), config=context.config(), why=why))
+                print_text(give_back(db, name, acting.who(), now=context.now(), config=context.config(), why=why))
             except FleetctlError as error:
                 say(f"{name}: {error}")
                 failed.append(name)

@@ -35,7 +35,7 @@ def ensure_engine(database: Path, config: Path | None, *, follow: bool) -> subpr
         return None
     database.parent.mkdir(parents=True, exist_ok=True)
     command = engine_command(config) + (["--follow"] if follow else [])
-    with log_path(database).open("ab") as log:
+    with open(log_path(database), "ab", opener=_private) as log:
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE if follow else subprocess.DEVNULL,
@@ -43,6 +43,11 @@ def ensure_engine(database: Path, config: Path | None, *, follow: bool) -> subpr
             stderr=log,
             start_new_session=True,
         )
+
+
+def _private(path: str, flags: int) -> int:
+    """Open for the owner and the group of the database's readers: nodes, tenants and reasons stand in the log."""
+    return os.open(path, flags, 0o640)
 
 
 def wait_until_running(child: subprocess.Popen[bytes], database: Path) -> None:

@@ -72,12 +72,12 @@ class Database:
         with store_errors(self.path, files=True):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             fresh = not self.path.exists() or self.path.stat().st_size == 0
+            if fresh:  # tenants and reasons stand in it: never open to all, not even for a moment
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
             conn = self._connect(f"file:{quote(str(self.path.absolute()))}?mode=rwc")
             self._writer = conn
             if fresh:
                 conn.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only works before the first table
-                with contextlib.suppress(OSError):
-                    os.chmod(self.path, 0o640)  # tenants and reasons stand in it
             elif conn.execute("PRAGMA application_id").fetchone()[0] not in (0, APPLICATION_ID):
                 raise StoreCorruptError(
                     f"{self.path} is an SQLite file of another program", hint="set store.path to a file of its own"

@@ -96,7 +96,7 @@ class Resolver:
             hops = parse_jumps(self._expand(answer, "proxyjump", tokens) or "", answer.places["proxyjump"])
             return hops, None
         if proxy_command and proxy_command.strip().lower() != "none":
-            return (), self._expand(answer, "proxycommand", tokens)
+            return (), self._config.expand_for_shell(proxy_command, tokens, answer.places["proxycommand"])
         return (), None
 
     def _identities(self, answer: Answer, tokens: dict[str, str]) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ _LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)$")
 _ADDS_UP = frozenset({"identityfile", "certificatefile"})
 _WHOLE_LINE = frozenset({"proxycommand"})
 _TOKEN = re.compile(r"%(.)")
+_OBEYED = re.compile(r"^-|['`\"$\\;&<>|(){}\s\x00-\x1f\x7f]")  # what a shell or ssh would obey, as OpenSSH 9.6 refuses
 _ENV = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -116,6 +117,16 @@ class SshConfig:
         """What the config says about the name as it was typed. user: already decided, for `Match user`."""
         answer = self._pass(name, user, Answer(), final=False)
         return self._pass(name, user, answer, final=True) if self._has_final else answer
+
+    def expand_for_shell(self, text: str, tokens: dict[str, str], place: str) -> str:
+        """As expand, for text that a shell runs: names of hosts and users that it would obey are refused (ConfigError)."""
+        for name in set(_TOKEN.findall(text)) & {"h", "n", "r"}:
+            if _OBEYED.search(tokens[name]):
+                raise ConfigError(
+                    f"{place}: {tokens[name]!r} would be obeyed by the shell",
+                    hint="correct the name of the host or user",
+                )
+        return self.expand(text, tokens, place)
 
     def expand(self, text: str, tokens: dict[str, str], place: str) -> str:
         """`%h`, `${HOME}` and a leading `~`. Raises ConfigError naming the place."""
@@ -256,7 +267,7 @@ class SshConfig:
             "L": self.local_host.partition(".")[0],
             "d": os.path.expanduser("~"),
         }
-        command = self.expand(command, tokens, "Match exec")
+        command = self.expand_for_shell(command, tokens, "Match exec")
         if command not in self._exec_results:
             self._exec_results[command] = self._run(command)
         return self._exec_results[command]

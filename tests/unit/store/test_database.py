@@ -1,5 +1,6 @@
 """Opening, reading and writing the one file."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -148,3 +149,23 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(StoreError, match="closed"), db.read():
         pass
+
+
+def test_a_new_file_is_never_open_to_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    connect = Database._connect
+
+    def look(self: Database, uri: str) -> sqlite3.Connection:
+        seen.append(self.path.stat().st_mode & 0o777)
+        return connect(self, uri)
+
+    monkeypatch.setattr(Database, "_connect", look)
+    before = os.umask(0)
+    try:
+        with Database.open(tmp_path / "fleet.db", write=True) as db, db.write() as conn:
+            conn.execute("CREATE TABLE t (a)")
+            modes = {p.name: p.stat().st_mode & 0o777 for p in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert seen[0] == 0o640
+    assert set(modes.values()) == {0o640}, modes

@@ -158,6 +158,23 @@ def test_jump_or_command_whichever_comes_first(tmp_path: Path) -> None:
     assert (neither.jumps, neither.proxy_command) == ((), None)
 
 
+@pytest.mark.parametrize("name", ["a;id", "$(id)", "`id`", "a b", "-oProxyCommand=id", "a|id", "a\nid", "a&id"])
+def test_a_name_that_a_shell_would_obey_never_reaches_one(tmp_path: Path, name: str) -> None:
+    host = Host("a", "s", address=name)
+    with pytest.raises(ConfigError, match="would be obeyed by the shell"):
+        target(tmp_path, "Host *\n  ProxyCommand nc %h %p\n", host)
+    assert target(tmp_path, "Host *\n  ProxyCommand nc bastion %p\n", host).proxy_command == "nc bastion 22"
+    if " " not in name and "\n" not in name:
+        with pytest.raises(ConfigError, match="Match exec"):
+            target(tmp_path, f'Host *\n  HostName {name}\nMatch exec "test %h"\n  Port 7\n', Host("a", "s"))
+
+
+@pytest.mark.parametrize("name", ["gpu-1.example", "10.0.0.1", "fe80::1%eth0", "fd00::1", "a_b"])
+def test_names_as_they_are_used_reach_the_proxy_command(tmp_path: Path, name: str) -> None:
+    found = target(tmp_path, "Host *\n  ProxyCommand nc %h %p\n", Host("a", "s", address=name))
+    assert found.proxy_command == f"nc {name} 22"
+
+
 def test_tokens_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYS", "/keys")
     found = target(tmp_path, "IdentityFile ${KEYS}/%n-%r-%%\nUser ops\nIdentityAgent none\n", Host("a", "s"))
