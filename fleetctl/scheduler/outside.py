@@ -22,6 +22,8 @@ from fleetctl.store.outside import (
 from fleetctl.store.plans import list_backend_steps
 from fleetctl.store.words import clean
 
+REST_S = 10.0  # after something told did not take effect
+
 
 class Lane:
     """silent: its last round had no answer; nothing is told to it until one comes."""
@@ -36,6 +38,7 @@ class Lane:
         self._db = db
         self._hosts = inventory.hosts
         self._clock = clock
+        self._rest_until = 0.0
         self._jobs: tuple[OutsideJob, ...] | None = None
         self._windows: tuple[OutsideWindow, ...] | None = None
 
@@ -62,8 +65,10 @@ class Lane:
         with self._db.read() as conn:
             steps = any(step.backend == self.name for step in list_backend_steps(conn))
             orders = list_orders(conn, backend=self.name)
-        if steps:
-            await tell(self._db, self._backend, now)
+        if steps and self._clock.monotonic() >= self._rest_until:
+            told = await tell(self._db, self._backend, now)
+            if told.again:  # it did not answer, or did not do it: no hammering
+                self._rest_until = self._clock.monotonic() + REST_S
         for order in orders:
             await carry_out(self._db, self._backend, order, now)
 

@@ -7,17 +7,17 @@ A step is marked `doing` before the engine is told and `done` after its answer w
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Container
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field, replace
 
-from fleetctl.errors import FleetctlError
+from fleetctl.errors import FleetctlError, NotFoundError
 from fleetctl.model.admin import Actor, ActorKind, NodeAdmin, OutsideState, Wish
 from fleetctl.model.plan import StepState
 from fleetctl.model.states import Admin
 from fleetctl.scheduler.backend import Backend, BackendNode, BackendView, Capability, marked
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
-from fleetctl.store.nodes import get_admin, list_outside, save_admin, save_outside
+from fleetctl.store.nodes import get_admin, list_outside, save_admin, save_outside, touch_outside
 from fleetctl.store.plans import (
     BackendStep,
     get_plan,
@@ -27,6 +27,9 @@ from fleetctl.store.plans import (
 )
 
 ATTEMPTS = 3
+FEW = 4  # nodes that are read one by one
+
+Read = Callable[[str], Awaitable[BackendNode]]
 
 
 @dataclass
@@ -36,6 +39,10 @@ class Told:
     done: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
+
+    def note(self, step: BackendStep, state: StepState) -> None:
+        if state is not StepState.SUPERSEDED:
+            {StepState.DONE: self.done, StepState.FAILED: self.failed}.get(state, self.again).append(step.host)
 
 
 async def look(db: Connections, backend: Backend, now: int, known: Container[str] | None = None) -> BackendView:
@@ -49,9 +56,12 @@ async def look(db: Connections, backend: Backend, now: int, known: Container[str
     with db.read() as conn:
         before = list_outside(conn)
         asked = {step.host for step in list_backend_steps(conn)}
+    # Almost nothing changes from round to round: the rest only gets its new age, in one statement.
+    moved = [s for s in states if not _is_same(before.get(s.host), s)]
     with db.write() as conn:
-        save_outside(conn, states)
-        for state in states:
+        touch_outside(conn, backend.name, [s.host for s in states], int(view.at))
+        save_outside(conn, moved)
+        for state in moved:
             if state.host not in asked:
                 _let_go(conn, backend.name, before.get(state.host), state, now)
             old = before.get(state.host)
@@ -65,9 +75,20 @@ async def look(db: Connections, backend: Backend, now: int, known: Container[str
     return view
 
 
+def _is_same(old: OutsideState | None, new: OutsideState) -> bool:
+    """Nothing but the age differs. A node in no state of its own begins `since` anew each round."""
+    return old is not None and replace(new, since_at=old.since_at, seen_at=old.seen_at) == old
+
+
 def _let_go(conn: sqlite3.Connection, backend: str, old: OutsideState | None, new: OutsideState, now: int) -> None:
     """Somebody resumed there what we had drained: the owner of the node has the last word, so our wish ends."""
-    resumed = old is not None and old.ours and old.state is not Admin.IN_SERVICE and new.state is Admin.IN_SERVICE
+    resumed = (
+        old is not None
+        and old.backend == backend
+        and old.ours
+        and old.state is not Admin.IN_SERVICE
+        and new.state is Admin.IN_SERVICE
+    )
     if not resumed:
         return
     record = get_admin(conn, new.host)
@@ -100,36 +121,70 @@ def outside_of(backend: str, node: BackendNode, at: int) -> OutsideState:
 
 
 async def tell(db: Connections, backend: Backend, now: int) -> Told:
-    """Carry out what is open for this engine, cordons of a plan before anything else of it."""
+    """Carry out what is open for this engine, cordons of a plan before anything else of it.
+
+    A few nodes are read one by one; many are read by one bulk query before and one after, never one each.
+    """
     told = Told()
     with db.read() as conn:
         steps = [s for s in list_backend_steps(conn) if s.backend == backend.name]
     if not steps:
         return told
     able = await backend.capabilities()
+    bulk = len(steps) > FEW
+    read = await _read_all(backend) if bulk else backend.read_node
+    begun: list[BackendStep] = []
     for step in steps:
-        state, note = await _one(db, backend, able, step, now)
-        if state is not StepState.SUPERSEDED:
-            {StepState.DONE: told.done, StepState.FAILED: told.failed}.get(state, told.again).append(step.host)
-        if note and state is StepState.FAILED:
-            with db.write() as conn:
-                append_audit(conn, now, Actor(ActorKind.RULE, backend.name), "backend_failed", step.host, {"why": note})
+        outcome = await _begin(db, backend, read, able, step, now)
+        if isinstance(outcome, BackendStep):
+            begun.append(outcome)
+            if bulk:
+                continue
+            outcome = await _verify(db, backend, read, outcome, now)
+        told.note(step, outcome)
+    if bulk and begun:
+        read = await _read_all(backend)
+        for step in begun:
+            told.note(step, await _verify(db, backend, read, step, now))
     return told
 
 
-async def _one(
-    db: Connections, backend: Backend, able: frozenset[Capability], step: BackendStep, now: int
-) -> tuple[StepState, str]:
+async def _read_all(backend: Backend) -> Read:
+    """A look-up in one bulk answer; when that failed, each look-up fails the same way."""
+    try:
+        nodes = (await backend.read()).nodes
+    except FleetctlError as error:
+        failed = error
+
+        async def fail(host: str) -> BackendNode:
+            raise failed
+
+        return fail
+
+    async def find(host: str) -> BackendNode:
+        if host not in nodes:
+            raise NotFoundError(f"{backend.name} knows no node {host}")
+        return nodes[host]
+
+    return find
+
+
+async def _begin(
+    db: Connections, backend: Backend, read: Read, able: frozenset[Capability], step: BackendStep, now: int
+) -> StepState | BackendStep:
+    """Tell it, once: the step as it is then, to be read back. Or the state it has without being told."""
     with db.read() as conn:
         plan, record = get_plan(conn, step.plan), get_admin(conn, step.host)
     if record.plan != step.plan:
         with db.write() as conn:
             set_backend_step(conn, step, StepState.SUPERSEDED, now, "a newer wish took over")
-        return StepState.SUPERSEDED, ""
+        return StepState.SUPERSEDED
     try:
-        node = await backend.read_node(step.host)
-    except FleetctlError as error:
-        return StepState.PENDING, str(error)  # nobody knows: nothing is told until it answers
+        node = await read(step.host)
+    except NotFoundError as error:
+        return _close(db, step, StepState.FAILED, now, str(error), None, backend.name)
+    except FleetctlError:
+        return StepState.PENDING  # nobody knows: nothing is told until it answers
     if reached(node, step.verb):
         return _close(db, step, StepState.DONE, now, "" if step.attempts else "was so already", node, backend.name)
     refused = why_not_told(node, step, able, take_over=bool(plan and plan.take_over))
@@ -139,23 +194,33 @@ async def _one(
         return _close(db, step, StepState.FAILED, now, step.note or "did not take effect", node, backend.name)
     with db.write(durable=True) as conn:
         if get_admin(conn, step.host).plan != step.plan or not set_backend_step(conn, step, StepState.DOING, now):
-            return StepState.PENDING, "somebody else took it"
+            return StepState.PENDING  # somebody else took it
     step = replace(step, state=StepState.DOING, attempts=step.attempts + 1)
     try:
         if step.verb == "resume":
             await backend.resume(step.host)
         else:
             await backend.drain(step.host, marked(step.plan, str(plan.reason if plan and plan.reason else "")))
-        node = await backend.read_node(step.host)
     except FleetctlError as error:
         with db.write() as conn:
             set_backend_step(conn, step, StepState.PENDING, now, str(error))
-        return StepState.PENDING, str(error)
+        return StepState.PENDING
+    return step
+
+
+async def _verify(db: Connections, backend: Backend, read: Read, step: BackendStep, now: int) -> StepState:
+    """Read back what was told."""
+    try:
+        node = await read(step.host)
+    except FleetctlError as error:
+        with db.write() as conn:
+            set_backend_step(conn, step, StepState.PENDING, now, str(error))
+        return StepState.PENDING
     if reached(node, step.verb):
         return _close(db, step, StepState.DONE, now, "", node, backend.name)
     with db.write() as conn:
         set_backend_step(conn, step, StepState.PENDING, now, f"is {node.word} after it was told")
-    return StepState.PENDING, ""
+    return StepState.PENDING
 
 
 def reached(node: BackendNode, verb: str) -> bool:
@@ -177,15 +242,24 @@ def why_not_told(node: BackendNode, step: BackendStep, able: frozenset[Capabilit
 
 
 def _close(
-    db: Connections, step: BackendStep, state: StepState, now: int, note: str, node: BackendNode, backend: str
-) -> tuple[StepState, str]:
+    db: Connections,
+    step: BackendStep,
+    state: StepState,
+    now: int,
+    note: str,
+    node: BackendNode | None,
+    backend: str,
+) -> StepState:
+    """End a step. node: as it was read, None when the engine does not know it."""
+    who = Actor(ActorKind.RULE, backend)
     with db.write() as conn:
         if not set_backend_step(conn, step, state, now, note):
-            return StepState.PENDING, "somebody else closed it"
-        save_outside(conn, [outside_of(backend, node, now)])
+            return StepState.PENDING  # somebody else closed it
+        if node is not None:
+            save_outside(conn, [outside_of(backend, node, now)])
         if state is StepState.FAILED:
             set_plan_node(conn, step.plan, step.host, "", StepState.FAILED, now, note=note)
+            append_audit(conn, now, who, "backend_failed", step.host, {"why": note})
         else:
-            who = Actor(ActorKind.RULE, backend)
             append_audit(conn, now, who, f"told_{step.verb}", step.host, {"plan": step.plan, "note": note})
-    return state, note
+    return state

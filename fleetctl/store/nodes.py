@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from typing import Any
@@ -146,6 +147,14 @@ def list_outside(conn: sqlite3.Connection) -> dict[str, OutsideState]:
         if state.host not in found or found[state.host].state is Admin.IN_SERVICE:
             found[state.host] = state
     return found
+
+
+def touch_outside(conn: sqlite3.Connection, backend: str, hosts: Iterable[str], at: int) -> None:
+    """An outside scheduler said the same of these nodes as before, just now."""
+    conn.execute(
+        "UPDATE node_outside SET seen_at = ? WHERE backend = ? AND host IN (SELECT value FROM json_each(?))",
+        (at, backend, json.dumps([*hosts])),
+    )
 
 
 def save_outside(conn: sqlite3.Connection, states: Iterable[OutsideState]) -> None:

@@ -203,4 +203,6 @@ def _refuse_bad(bad: int, total: int, tool: str) -> None:
 
 def _line(text: str, limit: int = _TEXT) -> str:
     """One printable line of bounded length: a reason may hold line ends and escape sequences."""
+    if len(text) <= limit and text.isprintable():
+        return text.strip()
     return " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())[:limit]

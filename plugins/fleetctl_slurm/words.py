@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import calendar
 import re
-import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from fleetctl.errors import UsageError
 from fleetctl.model.states import Admin
@@ -85,15 +85,15 @@ def admin_of(state: NodeState, busy: bool | None) -> Admin:
     return Admin.CORDONED
 
 
+@lru_cache(4096)
 def parse_moment(text: str) -> int | None:
     """`2026-11-21T23:42:09` in UTC -> epoch seconds; None for Unknown, N/A, NONE and anything else."""
     match = _MOMENT.fullmatch(text.strip())
     if match is None:
         return None
+    year, month, day, hour, minute, second = map(int, match.groups())
     try:
-        year, month, day, hour, minute, second = (int(g) for g in match.groups())
-        time.strptime(text.strip(), "%Y-%m-%dT%H:%M:%S")
-        return calendar.timegm((year, month, day, hour, minute, second))
+        return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
     except (ValueError, OverflowError):
         return None
 
@@ -103,6 +103,7 @@ def known_name(text: str) -> str:
     return "" if text.strip().lower() in NOBODY else text.strip()
 
 
+@lru_cache(4096)
 def count_cards(text: str) -> int | None:
     """Accelerators in a list of generic resources: `gpu:h100:8(S:0-1),npu:0` is 8. None when it names none.
 

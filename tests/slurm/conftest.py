@@ -92,6 +92,10 @@ class Bed:
     def state(self, node: str) -> str:
         return self("sinfo", "-h", "-N", "-p", "all", "-n", node, "-O", "StateComplete:")
 
+    def takes_work(self, node: str) -> bool:
+        """Idle; `idle+not_responding` is what a node looks like from a resume to the next ping."""
+        return self.state(node) in ("idle", "idle+not_responding")
+
     def wait(self, there: Callable[[], bool], limit_s: float = 30.0) -> None:
         """Slurm's own pace: there is no event to wait for from outside."""
         for _ in range(int(limit_s * 10)):

@@ -46,7 +46,7 @@ async def test_a_job_holds_the_drain_back_and_its_end_lets_it_through(bed: Bed, 
     assert bed.state("osl-h100-01") == "idle+drain"
 
     desk.apply(desk.resume("osl-h100-01"))
-    await desk.until(lambda: bed.state("osl-h100-01") == "idle")
+    await desk.until(lambda: bed.takes_work("osl-h100-01"))
     await desk.until(lambda: desk.node("osl-h100-01").admin is Admin.IN_SERVICE)
 
 
@@ -63,7 +63,7 @@ async def test_an_administrators_own_drain_is_shown_and_stays(bed: Bed, desk: De
     assert bed.state("osl-h100-02") == "idle+drain"
 
     desk.apply(desk.resume("osl-h100-02", take_over=True))
-    await desk.until(lambda: bed.state("osl-h100-02") == "idle")
+    await desk.until(lambda: bed.takes_work("osl-h100-02"))
 
 
 async def test_what_somebody_resumes_there_is_not_drained_again(bed: Bed, desk: Desk) -> None:
@@ -76,7 +76,7 @@ async def test_what_somebody_resumes_there_is_not_drained_again(bed: Bed, desk: 
         (entry,) = [e for e in list_audit(conn, subject="osl-h100-03") if e.verb == "resume"]
     assert str(entry.who) == "outside:slurm@osl"
     await desk.until(lambda: True)
-    assert bed.state("osl-h100-03") == "idle"
+    assert bed.takes_work("osl-h100-03")
 
 
 async def test_a_dead_controller_is_an_old_answer_and_not_a_dead_fleet(bed: Bed, desk: Desk) -> None:
@@ -251,7 +251,7 @@ async def test_the_engine_and_the_commands_drive_it(bed: Bed, tmp_path: Path) ->
     assert admin() == "drained"
     fleetctl("resume", "osl-h100-01", "--yes")
     fleetctl("poll")
-    assert bed.state("osl-h100-01") == "idle"
+    assert bed.takes_work("osl-h100-01")
     assert admin() == "in_service"
 
 
