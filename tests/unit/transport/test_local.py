@@ -1,5 +1,6 @@
 """Commands on this machine, with real processes."""
 
+import asyncio
 import contextlib
 import os
 import select
