@@ -9,6 +9,7 @@ from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.states import Admin
 from fleetctl.scheduler.packing.node import UNKNOWN, NodeSpec
 from fleetctl.scheduler.picture import load_picture
+from fleetctl.store.catalogue import sample_columns
 from fleetctl.store.devices import list_devices
 from fleetctl.store.samples import latest_samples
 
@@ -35,10 +36,13 @@ def fleet_nodes(conn: sqlite3.Connection, inventory: Inventory, config: Config, 
 
 def _machines(conn: sqlite3.Connection) -> dict[str, tuple[int, int]]:
     """Host -> (CPU milli, memory MiB) as last told."""
+    told = [name for name in ("cores", "mem_total_bytes") if name in sample_columns(conn, "host")]
     hosts = {d.id: d.host for d in list_devices(conn, kind="host")}
     found = {}
-    for device, _slot, (cores, memory) in latest_samples(conn, "host", ("cores", "mem_total_bytes")):
+    for device, _slot, values in latest_samples(conn, "host", told):
         if device in hosts:
+            known = dict(zip(told, values, strict=True))
+            cores, memory = known.get("cores"), known.get("mem_total_bytes")
             cpu = UNKNOWN if cores is None else int(float(cores) * 1000)
             found[hosts[device]] = (cpu, UNKNOWN if memory is None else int(float(memory)) >> 20)
     return found

@@ -17,7 +17,7 @@ from fleetctl.scheduler.packing.power import cpu_w
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-STEP_MILLI = 80  # differences of expected fragments below half of this count as equal
+STEP_MILLI = 30  # differences of expected fragments below half of this count as equal
 MILLI_PER_WATT = 1000.0 / 150.0  # a watt weighs as much as 1/150 of a card, four times what it does as a fragment
 
 
