@@ -140,6 +140,10 @@ class Identities:
         number = host.ids.get((kind, key))
         if number is not None and host.described.get(number) == device:
             return number
+        if number is None and (number := self._same_card(conn, host, kind, device)) is not None:
+            host.ids[kind, key] = number
+            if device.chip is None:  # a poorer source: the description that stands is better
+                return number
         fields = (
             clean_name(device.index),
             *(clean_name(getattr(device, name)) for name in _FIELDS),
@@ -157,6 +161,18 @@ class Identities:
             conn.execute(_UPDATE, (*fields, number))
         host.described[number] = device
         return number
+
+    def _same_card(self, conn: sqlite3.Connection, host: HostMemory, kind: str, device: Device) -> int | None:
+        """The card that stands under another key: sources name cards by what each of them prints, and the one that gave
+        the key may hang while another goes on. Only a whole card with the same serial number at the same address."""
+        if device.parent is not None or not device.serial or not device.pci:
+            return None
+        found = conn.execute(
+            "SELECT id FROM devices WHERE host = ? AND kind = ? AND gone_at IS NULL AND parent IS NULL"
+            " AND serial = ? AND pci = ?",
+            (host.id, kind, clean_name(device.serial), clean_name(device.pci)),
+        ).fetchall()
+        return int(found[0][0]) if len(found) == 1 else None
 
     def _new_id(self, conn: sqlite3.Connection, kind: str) -> int:
         if not self._next:

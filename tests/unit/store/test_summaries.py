@@ -152,3 +152,24 @@ def test_a_card_that_tells_its_hot_spot_alone_is_as_hot_as_that(db: Database) ->
         assert [c.points for c in curves if c.title == "hottest card"] == [[(float(SLOT), 92.0)]]
         rows = devices.load(conn, {"amd": "s", "h100": "s"})
         assert {r.temp_c for r in devices.fold_devices(rows)} == {92}
+
+
+def test_a_card_stays_one_card_when_only_its_second_source_still_answers(db: Database) -> None:
+    def named(slot: int, *cards: Device) -> None:
+        rows = tuple((50.0,) for _ in cards)
+        save_reports(
+            db, slot, [HostReport("h1", slot + 5, Reach.FRESH, blocks=(Block("card", ("util_pct",), cards, rows),))]
+        )
+
+    full = Device("card", "0000:1a:00.0", "0", "ascend", "910B3", "Ascend 910B3", serial="790187", pci="0000:1a:00.0")
+    board = Device("card", "790187", "0", "ascend", "IT21HMDC01", None, serial="790187", pci="0000:1a:00.0")
+    named(SLOT, full)
+    named(SLOT + 60, board)
+    with db.read() as conn:
+        assert [(d.device.key, d.device.chip) for d in list_devices(conn, "h1")] == [(full.key, full.chip)]
+        assert sum_cards(conn)["h1"].cards == 1
+    named(SLOT + 120, full)
+    other = Device("card", "790188", "1", "ascend", "IT21HMDC01", None, serial="790188", pci="0000:2b:00.0")
+    named(SLOT + 180, board, other)
+    with db.read() as conn:
+        assert len(list_devices(conn, "h1")) == 2
