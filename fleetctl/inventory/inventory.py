@@ -67,6 +67,9 @@ def build_inventory(config: Config) -> Inventory:
             problems.append(f"{what}: another group has this name; names after @ are shared")
     for site in config.sites:
         groups.setdefault(site.name, ",".join(g.nodes for g in config.hosts if g.site == site.name))
+    for hall in config.halls:
+        if members := ",".join(r.nodes for r in config.racks if r.hall == hall.name and r.nodes):
+            groups.setdefault(hall.name, members)
 
     by_rack = _members("rack", racks.values(), groups, hosts, problems)
     by_pool = _members("pool", pools.values(), groups, hosts, problems)

@@ -62,7 +62,7 @@ def compile_filter(
 
 def is_filter(word: str) -> bool:
     """Does one word of a command line read as part of a filter rather than as a node set?"""
-    return word.lower() in ("and", "or", "not", "(", ")") or _TERM.match(word) is not None
+    return word.lower() in ("and", "or", "not", "(", ")") or re.search(r"[=~<>]", word) is not None
 
 
 def sort_rows(rows: Sequence[Row], spec: str, columns: Sequence[Column[Row]]) -> list[Row]:

@@ -57,6 +57,7 @@ def test_a_host_knows_its_place() -> None:
         ("gpu001,gpu002", "gpu[001-002]"),
         ("@*", "gpu[001-016]"),
         ("@lingang", "gpu[001-016]"),
+        ("@a", "gpu[001-008]"),
     ],
 )
 def test_node_sets(text: str, folded: str) -> None:
