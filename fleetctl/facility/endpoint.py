@@ -16,9 +16,6 @@ DEFAULT_PORTS = {
     "ipmi": 623,
     "snmp": 161,
     "modbus": 502,
-    "bacnet": 47808,
-    "mqtt": 1883,
-    "mqtts": 8883,
 }
 
 

@@ -80,7 +80,7 @@ class EndpointReport:
     """
 
     url: str
-    kind: str  # redfish, ipmi, snmp, modbus, bacnet, mqtt
+    kind: str  # redfish, ipmi, snmp, modbus
     at: float
     readings: tuple[Measurement, ...] = ()
     states: tuple[PointState, ...] = ()
