@@ -12,13 +12,13 @@ from xml.etree import ElementTree
 def lines_of_tree(text: str) -> Iterator[tuple[int, int, str, str | None]]:
     """(line number, indent, key, value or None for a heading) for every line that is not blank. Tabs count as eight."""
     for number, line in enumerate(text.split("\n"), 1):
-        body = line.strip()
-        key, colon, value = body.partition(":")
-        key = key.rstrip()
+        head, colon, value = line.partition(":")
+        key = head.strip()
         if not key:
             continue
-        space = line[: len(line) - len(line.lstrip())]
-        indent = len(space.expandtabs(8)) if "\t" in space else len(space)
+        indent = head.index(key[0])
+        if "\t" in head:
+            indent = len(head[:indent].expandtabs(8))
         yield number, indent, key, value.strip() if colon else None
 
 
@@ -39,12 +39,17 @@ def paths_of_tree(lines: list[tuple[int, int, str, str | None]]) -> dict[str, st
 def flat_xml(element: ElementTree.Element) -> dict[str, str]:
     """`a/b/c` -> text for every leaf below an element; a repeated path keeps its first value."""
     paths: dict[str, str] = {}
-    todo: list[tuple[str, ElementTree.Element]] = [(child.tag, child) for child in reversed(element)]
-    while todo:
-        path, node = todo.pop()
-        if len(node) == 0 and node.text:
-            paths.setdefault(path, node.text.strip())
-        todo.extend((f"{path}/{child.tag}", child) for child in reversed(node))
+    stack = [("", iter(element))]
+    while stack:
+        prefix, children = stack[-1]
+        for child in children:
+            if len(child):
+                stack.append((f"{prefix}{child.tag}/", iter(child)))
+                break
+            if child.text and (path := prefix + child.tag) not in paths:
+                paths[path] = child.text.strip()
+        else:
+            stack.pop()
     return paths
 
 

@@ -85,13 +85,12 @@ def _block(sheet: Sheet, index: str, block: str) -> None:
     wrong: list[tuple[str, str, int]] = []
     section = ""
     for _, indent, key, value in lines_of_tree(block):
-        low = key.strip().lower()
         if value is None:
-            section = low if indent <= 8 else section
+            section = key.lower() if indent <= 8 else section
             continue
-        value = value.strip()
         if section.startswith("bar"):  # windows onto the memory, with a `Total Size` of their own
             continue
+        low = key.lower()
         metric, unit = _meaning(low[:80])
         if metric:
             card.put(metric, value, unit)
