@@ -15,6 +15,8 @@ from fleetctl.errors import ConflictError, FleetctlError, UsageError
 from fleetctl.i18n import _
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fleetctl.model.admin import Actor
     from fleetctl.model.plan import Action, Plan
     from fleetctl.scheduler.placement import ChipFacts
@@ -73,6 +75,23 @@ def chips() -> dict[str, ChipFacts]:
 def can_ask(no_input: bool) -> bool:
     """Only a terminal is asked."""
     return not no_input and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def plan_and_carry_out(
+    make_plan: Callable[..., Plan],
+    words: list[str],
+    *,
+    yes: bool,
+    no_input: bool,
+    dry_run: bool,
+    count: int | None,
+    fmt: Format,
+) -> None:
+    """One verb of node life from words to exit code. make_plan: a `plan_` function that knows all but whom and who."""
+    names = targets(words)
+    with context.database(write=True) as db:
+        plan = make_plan(db, context.inventory(), nodes=names, who=who(), now=context.now(), config=context.config())
+        carry_out(db, plan, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=fmt)
 
 
 def carry_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -30,18 +31,12 @@ def cordon(
     """Take no new work; what runs goes on. A reason is required."""
     from fleetctl.operations import plan_cordon
 
-    names, now = acting.targets(nodes), context.now()
-    with context.database(write=True) as db:
-        plan = plan_cordon(
-            db,
-            context.inventory(),
-            names,
-            reason,
-            who=acting.who(),
-            now=now,
-            config=context.config(),
-            ticket=ticket,
-            expected_return_at=moment(back, now) if back else None,
-            cards=acting.card_list(cards),
-        )
-        acting.carry_out(db, plan, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)
+    now = context.now()
+    make_plan = partial(
+        plan_cordon,
+        reason=reason,
+        ticket=ticket,
+        expected_return_at=moment(back, now) if back else None,
+        cards=acting.card_list(cards),
+    )
+    acting.plan_and_carry_out(make_plan, nodes, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)

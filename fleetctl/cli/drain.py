@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -41,21 +42,15 @@ def drain(
     if end_now and deadline:
         raise UsageError("--now and --deadline exclude each other")
     mode = DrainMode.NOW if end_now else DrainMode.DEADLINE if deadline else DrainMode.WAIT
-    names, now = acting.targets(nodes), context.now()
-    with context.database(write=True) as db:
-        plan = plan_drain(
-            db,
-            context.inventory(),
-            names,
-            reason,
-            who=acting.who(),
-            now=now,
-            config=context.config(),
-            mode=mode,
-            deadline_at=moment(deadline, now) if deadline else None,
-            start_at=moment(begin, now) if begin else None,
-            expected_return_at=moment(back, now) if back else None,
-            ticket=ticket,
-            cards=acting.card_list(cards),
-        )
-        acting.carry_out(db, plan, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)
+    now = context.now()
+    make_plan = partial(
+        plan_drain,
+        reason=reason,
+        mode=mode,
+        deadline_at=moment(deadline, now) if deadline else None,
+        start_at=moment(begin, now) if begin else None,
+        expected_return_at=moment(back, now) if back else None,
+        ticket=ticket,
+        cards=acting.card_list(cards),
+    )
+    acting.plan_and_carry_out(make_plan, nodes, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -36,19 +37,13 @@ def life(
     verb = verb.replace("-", "_")
     if verb not in verbs:
         raise UsageError(f"no step {verb!r}", hint=f"one of {', '.join(verbs)}; drain, maint, resume have their own")
-    names, now = acting.targets(nodes), context.now()
-    with context.database(write=True) as db:
-        plan = plan_life(
-            db,
-            context.inventory(),
-            verb,
-            names,
-            reason,
-            who=acting.who(),
-            now=now,
-            config=context.config(),
-            ticket=ticket,
-            expected_return_at=moment(back, now) if back else None,
-            evidence=evidence,
-        )
-        acting.carry_out(db, plan, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)
+    now = context.now()
+    make_plan = partial(
+        plan_life,
+        verb=verb,
+        reason=reason,
+        ticket=ticket,
+        expected_return_at=moment(back, now) if back else None,
+        evidence=evidence,
+    )
+    acting.plan_and_carry_out(make_plan, nodes, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -37,23 +38,17 @@ def maint(
 
     if sum(map(bool, (end_now, deadline))) > 1 or (length and until):
         raise UsageError("--now and --deadline, --for and --until exclude each other")
-    names, now = acting.targets(nodes), context.now()
+    now = context.now()
     start = moment(begin, now) if begin else None
     end = moment(until, now) if until else moment(length, start or now) if length else None
     mode = DrainMode.NOW if end_now else DrainMode.DEADLINE if deadline else DrainMode.WAIT
-    with context.database(write=True) as db:
-        plan = plan_maint(
-            db,
-            context.inventory(),
-            names,
-            reason,
-            who=acting.who(),
-            now=now,
-            config=context.config(),
-            start_at=start,
-            end_at=end,
-            mode=mode,
-            deadline_at=moment(deadline, start or now) if deadline else None,
-            ticket=ticket,
-        )
-        acting.carry_out(db, plan, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)
+    make_plan = partial(
+        plan_maint,
+        reason=reason,
+        start_at=start,
+        end_at=end,
+        mode=mode,
+        deadline_at=moment(deadline, start or now) if deadline else None,
+        ticket=ticket,
+    )
+    acting.plan_and_carry_out(make_plan, nodes, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)

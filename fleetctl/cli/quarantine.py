@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from fleetctl.cli import acting, context
+from fleetctl.cli import acting
 from fleetctl.cli.options import OutputOption
 from fleetctl.cli.output import Format
 
@@ -29,18 +30,11 @@ def quarantine(
     """Isolate nodes: no new work until their checks pass. A reason is required."""
     from fleetctl.operations import plan_quarantine
 
-    names, now = acting.targets(nodes), context.now()
-    with context.database(write=True) as db:
-        plan = plan_quarantine(
-            db,
-            context.inventory(),
-            names,
-            reason,
-            who=acting.who(),
-            now=now,
-            config=context.config(),
-            evidence=evidence,
-            ticket=ticket,
-            cards=acting.card_list(cards),
-        )
-        acting.carry_out(db, plan, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)
+    make_plan = partial(
+        plan_quarantine,
+        reason=reason,
+        evidence=evidence,
+        ticket=ticket,
+        cards=acting.card_list(cards),
+    )
+    acting.plan_and_carry_out(make_plan, nodes, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from fleetctl.cli import acting, context
+from fleetctl.cli import acting
 from fleetctl.cli.options import OutputOption
 from fleetctl.cli.output import Format
 
@@ -30,17 +31,10 @@ def resume(
     """Bring nodes back into service. Quarantined nodes come back through `recheck --resume-if-ok`."""
     from fleetctl.operations import plan_resume
 
-    names, now = acting.targets(nodes), context.now()
-    with context.database(write=True) as db:
-        plan = plan_resume(
-            db,
-            context.inventory(),
-            names,
-            reason,
-            who=acting.who(),
-            now=now,
-            config=context.config(),
-            cards=acting.card_list(cards),
-            take_over=take_over,
-        )
-        acting.carry_out(db, plan, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)
+    make_plan = partial(
+        plan_resume,
+        reason=reason,
+        cards=acting.card_list(cards),
+        take_over=take_over,
+    )
+    acting.plan_and_carry_out(make_plan, nodes, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)

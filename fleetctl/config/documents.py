@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-import types
 import typing
 from collections.abc import Iterator
 from typing import Any
 
 from fleetctl.config.schema import Config
+from fleetctl.config.setting import default_of, is_required, kind_of
 
 _HEAD = """# Every setting of fleetctl. A setting with a leading # stands at its default; uncomment to change it.
 # Generated from fleetctl/config/schema.py: python -m fleetctl.config.documents example
@@ -29,15 +29,15 @@ def _table(cls: type[Any], path: tuple[str, ...]) -> Iterator[str]:
     hints = typing.get_type_hints(cls)
     inner: list[tuple[str, Any, bool]] = []
     for field in dataclasses.fields(cls):
-        kind, listed = _inside(hints[field.name])
+        kind, listed = kind_of(hints[field.name])
         if dataclasses.is_dataclass(kind):
             inner.append((field.name, kind, listed))
             continue
         yield ""
         yield f"# {_sentence(field)}"
         example_value = field.metadata.get("example")
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        value = example_value if example_value is not None else _default(field)
+        required = is_required(field)
+        value = example_value if example_value is not None else default_of(field)
         # What locates a thing is shown live, so that the example loads; everything else stands at its default.
         live = required or (example_value is not None and path != ())
         text = _toml(value)
@@ -84,13 +84,13 @@ def reference() -> str:
         ]
         hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
-            kind, listed = _inside(hints[field.name])
+            kind, listed = kind_of(hints[field.name])
             if dataclasses.is_dataclass(kind):
                 continue
             name = {str: "text", int: "whole number", float: "number", bool: "true/false"}.get(kind, str(kind))
             m = field.metadata
-            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-            default = "required" if required else (f"`{text}`" if (text := _toml(_default(field))) else "none")
+            required = is_required(field)
+            default = "required" if required else (f"`{text}`" if (text := _toml(default_of(field))) else "none")
             out.append(
                 f"| `{field.name}` | {'list of ' if listed else ''}{name} | {m.get('unit') or ''} | {default} | {_limits(m)} | {m['doc']} |"
             )
@@ -102,19 +102,10 @@ def _sections(cls: type[Any], prefix: str) -> Iterator[tuple[str, type[Any]]]:
     yield prefix or "top of the file", cls
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        kind, listed = _inside(hints[field.name])
+        kind, listed = kind_of(hints[field.name])
         if dataclasses.is_dataclass(kind):
             name = f"{prefix}.{field.name}" if prefix and not prefix.startswith("[") else field.name
             yield from _sections(typing.cast("type[Any]", kind), f"[[{name}]]" if listed else f"[{name}]")
-
-
-def _inside(hint: Any) -> tuple[Any, bool]:
-    """(type of one value, whether it is a list of them)."""
-    if isinstance(hint, types.UnionType):
-        hint = next(part for part in typing.get_args(hint) if part is not type(None))
-    if typing.get_origin(hint) is tuple:
-        return typing.get_args(hint)[0], True
-    return hint, False
 
 
 def _sentence(field: dataclasses.Field[Any]) -> str:
@@ -132,12 +123,6 @@ def _limits(m: Any) -> str:
     if m.get("maximum") is not None:
         parts.append(f"at most {m['maximum']:g}")
     return ", ".join(parts)
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return None if field.default is dataclasses.MISSING else field.default
 
 
 def _toml(value: Any) -> str:

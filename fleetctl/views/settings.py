@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fleetctl.config.schema import Config
+from fleetctl.config.setting import default_of, is_required, kind_of
 from fleetctl.views.column import Column, Table
 
 
@@ -59,36 +59,22 @@ def declared() -> list[SettingRow]:
 def _declared(cls: type[Any], prefix: str) -> Iterator[SettingRow]:
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        kind, listed = _inside(hints[field.name])
+        kind, listed = kind_of(hints[field.name])
         key = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(kind):
             yield from _declared(typing.cast("type[Any]", kind), f"{key}[]." if listed else f"{key}.")
             continue
         meta = field.metadata
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         name = {str: "text", int: "whole", float: "number", bool: "bool"}.get(kind, "table")
         yield SettingRow(
             key=key,
             doc=meta.get("doc", ""),
             type=f"{name} list" if listed else name,
             unit=meta.get("unit") or None,
-            default=None if required else _spell(_default(field)),
+            default=None if is_required(field) else _spell(default_of(field)),
             limits=_limits(meta) or None,
-            required=required,
+            required=is_required(field),
         )
-
-
-def _inside(hint: Any) -> tuple[Any, bool]:
-    """(type of one value, whether it is a list of them); None is left out of unions."""
-    if isinstance(hint, types.UnionType):
-        hint = next(part for part in typing.get_args(hint) if part is not type(None))
-    if typing.get_origin(hint) is tuple:
-        return typing.get_args(hint)[0], True
-    return hint, False
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
 def _limits(meta: Any) -> str:
@@ -128,8 +114,7 @@ def _in_force(part: Any, prefix: str) -> Iterator[ValueRow]:
             for number, one in enumerate(value):
                 yield from _in_force(one, f"{key}[{number}].")
         else:
-            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-            yield ValueRow(key, _spell(value) or "-", required or value != _default(field))
+            yield ValueRow(key, _spell(value) or "-", is_required(field) or value != default_of(field))
 
 
 def setting_table(rows: list[SettingRow]) -> Table[SettingRow]:

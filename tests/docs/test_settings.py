@@ -10,6 +10,7 @@ from typing import Any
 from fleetctl.config import load_config
 from fleetctl.config.documents import example, reference
 from fleetctl.config.schema import Config
+from fleetctl.config.setting import kind_of
 from fleetctl.inventory import build_inventory
 
 ROOT = Path(__file__).parents[2]
@@ -48,11 +49,9 @@ def settings_of(table: type[Any], path: str = "") -> Iterator[tuple[str, str]]:
     """(dotted path, name) of every setting."""
     hints = typing.get_type_hints(table)
     for field in dataclasses.fields(table):
-        inner = next(
-            (k for k in (hints[field.name], *typing.get_args(hints[field.name])) if dataclasses.is_dataclass(k)), None
-        )
-        if inner is not None:
-            yield from settings_of(typing.cast("type[Any]", inner), f"{path}{field.name}.")
+        kind, _ = kind_of(hints[field.name])
+        if dataclasses.is_dataclass(kind):
+            yield from settings_of(typing.cast("type[Any]", kind), f"{path}{field.name}.")
         else:
             yield path + field.name, field.name
 
