@@ -42,8 +42,8 @@ class Lane:
         self._jobs: tuple[OutsideJob, ...] | None = None
         self._windows: tuple[OutsideWindow, ...] | None = None
 
-    async def round(self) -> BackendView | None:
-        """Read and keep; then act. None when it did not answer: then all it said stays as it was."""
+    async def round(self) -> bool:
+        """Read and keep; then act. False when it did not answer: then all it said stays as it was."""
         try:
             view = await look(self._db, self._backend, int(self._clock.now()), self._hosts)
         except StoreError:
@@ -51,13 +51,13 @@ class Lane:
         except FleetctlError as error:
             self.silent = True
             self._note_trouble(error)
-            return None
+            return False
         self._keep(view)
         self.silent = False
         order_ends(self._db, self.name, int(self._clock.now()))
         await match_windows(self._db, self._backend, view, self._hosts, int(self._clock.now()))
         await self.act()
-        return view
+        return True
 
     async def act(self) -> None:
         """Tell it what is open. Cheap when nothing is."""
