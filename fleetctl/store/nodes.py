@@ -133,12 +133,13 @@ def save_card_admin(conn: sqlite3.Connection, record: CardAdmin) -> None:
         raise ConflictError(f"card {record.card} of {record.host} was changed by somebody else meanwhile")
 
 
-def list_outside(conn: sqlite3.Connection) -> dict[str, OutsideState]:
-    """The strictest word an outside scheduler has on each node it owns."""
+def list_outside(conn: sqlite3.Connection, host: str | None = None) -> dict[str, OutsideState]:
+    """The strictest word an outside scheduler has on each node it owns; with `host`, on that one."""
     found: dict[str, OutsideState] = {}
     for row in conn.execute(
         "SELECT host, backend, state, owner, reason, ours, busy, since_at, seen_at, word, responding, cards, cards_used,"
-        " partitions FROM node_outside ORDER BY backend"
+        " partitions FROM node_outside WHERE (?1 IS NULL OR host = ?1) ORDER BY backend",
+        (host,),
     ):
         state = OutsideState(
             *(row[0], row[1], Admin(row[2]), row[3], row[4], bool(row[5]), _maybe_bool(row[6]), row[7], row[8]),

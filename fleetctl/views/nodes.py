@@ -247,27 +247,27 @@ def load(
     """
     config = config or Config()
     held = _held(conn)
+    outside = list_outside(conn, host)
     known = Known(
         answers=host_answers(conn, host),
         cards=sum_cards(conn, host) if figures else count_cards(conn),
         values=host_values(conn, host) if figures else {},
-        keeping=_keeping(conn, config, held),
+        keeping=_keeping(conn, config, held, outside),
         held=held,
         worst=_worst(conn, host),
-        owned=_owned(conn),
+        owned=_owned(conn, outside, host),
         wall=wall_power(conn, now - WALL_FRESH_S, host) if figures else {},
     )
     hosts = inventory.hosts.values() if host is None else [inventory.hosts[host]]
     return build_nodes(hosts, known, now=now, stale_after_s=config.poll.interval_s * config.poll.stale_after)
 
 
-def _owned(conn: sqlite3.Connection) -> dict[str, Owned]:
+def _owned(conn: sqlite3.Connection, outside: Mapping[str, OutsideState], host: str | None) -> dict[str, Owned]:
     """Nodes of other schedulers, and who runs on them there."""
-    outside = list_outside(conn)
     if not outside:
         return {}
     jobs: dict[str, list[str]] = {}
-    for job in list_jobs(conn, running=True):
+    for job in list_jobs(conn, host=host, running=True):
         for name in job.hosts:
             jobs.setdefault(name, []).append(f"{job.id} {job.user}".strip())
     return {name: Owned(state, tuple(jobs.get(name, ()))) for name, state in outside.items()}
@@ -295,9 +295,11 @@ def _held(conn: sqlite3.Connection) -> dict[str, Held]:
     }
 
 
-def _keeping(conn: sqlite3.Connection, config: Config, held: Mapping[str, Held]) -> dict[str, Keeping]:
+def _keeping(
+    conn: sqlite3.Connection, config: Config, held: Mapping[str, Held], outside: Mapping[str, OutsideState]
+) -> dict[str, Keeping]:
     """Admin states of nodes with a record of ours or of an outside scheduler; all others are in service."""
-    records, outside = list_admin(conn), list_outside(conn)
+    records = list_admin(conn)
     if not records and not outside:
         return {}
     # Brings the whole scheduler with it; a fleet where every node is in service need not wait for that.
