@@ -40,6 +40,8 @@ _PATHS = (
     (r"pending page (?:blacklist|retirement)$|pending retirement$", "pages_pending", ""),
     (r"ecc.*volatile/.*(?:uncorrect|double)[^/]*$", "ecc_uncorrected_total", ""),
     (r"ecc.*volatile/.*(?:correct|single)[^/]*$", "ecc_corrected_total", ""),
+    (r"ecc.*aggregate/.*(?:uncorrect|double)[^/]*$", "ecc_uncorrected_life_total", ""),
+    (r"ecc.*aggregate/.*(?:correct|single)[^/]*$", "ecc_corrected_life_total", ""),
 )
 _COMPILED = tuple((re.compile(p), m, u) for p, m, u in _PATHS)
 _NAMES = {
@@ -192,6 +194,13 @@ def _indented(lines: list[tuple[int, int, str, str | None]]) -> list[tuple[int, 
 
 _FIRST = re.compile(r"^(\d{1,4})\s+(\S.*?)\s*$")
 _SHARE = re.compile(r"(\S+)\s+(\d+\s*[KMG]i?B|N/A)\s*\(\s*(\d+\s*[KMG]i?B|N/A)\s*\)")
+_WARM = re.compile(r"-?\d+(?:\.\d+)?C$")
+_POWER = re.compile(r"(\d+(?:\.\d+)?)\s*W(?:\s*[(/]\s*(\d+(?:\.\d+)?)\s*W)?")
+_HEADS = [
+    ["id   name", "pcie", "%gpu  mem"],
+    ["device type    perf", "pcie lane width", "temp  mpc capable"],
+    ["", "", "ecc mode"],
+]  # of a table whose head was cut off
 _LANES = re.compile(r"(\d+)x\s*\((\d+)x\)")
 _PROCESS = re.compile(r"^\s*(\d+)\s+(\d+)\s+(.*?)\s{2,}(\d+\s*[KMG]i?B|N/A)\s*$")
 _VERSION = re.compile(r"mthreads-gmi:(\S+)\s+Driver Version:\s*(\S+)")
@@ -233,7 +242,7 @@ def parse_table(output: Output) -> ProbeResult:
                 sheet.unread("a row that names no card", line, number)
             else:
                 line_of_card += 1
-                _more(sheet, card, cells, line_of_card, line, number)
+                _more(sheet, card, cells, heads or _HEADS, line_of_card, line, number)
         elif is_ellipsis(stripped):
             continue
         elif (part == "cards" or heads) and not refusal(sheet, stripped):
@@ -253,22 +262,33 @@ def _use(sheet: Sheet, card: Card, cells: list[str], line: str, number: int) -> 
     card.put("mem_total_bytes", match[3], "MiB", line=number, raw=line)
 
 
-def _more(sheet: Sheet, card: Card, cells: list[str], place: int, line: str, number: int) -> None:
-    if place == 2:
+def _more(
+    sheet: Sheet, card: Card, cells: list[str], heads: list[list[str]], place: int, line: str, number: int
+) -> None:
+    """A further line of a card: its own line of the header says what stands in it."""
+    head = heads[place - 1] if place <= len(heads) else []
+    head = [*head, "", "", ""]
+    if "type" in head[0]:
         words = re.split(r"\s{2,}", cells[0])  # `MPC Parent` is one type
         card.state("device_type", words[0])
         if len(words) > 1:
             card.state("pstate", words[-1])
-        lanes = _LANES.search(cells[1]) if len(cells) > 1 else None
-        if lanes:
-            card.put("pcie_width", lanes[1])
-            card.put("pcie_width_max", lanes[2])
-        right = cells[2].split() if len(cells) > 2 else []
+    if "lane" in head[1] and len(cells) > 1 and (lanes := _LANES.search(cells[1])):
+        card.put("pcie_width", lanes[1])
+        card.put("pcie_width_max", lanes[2])
+    right = cells[2].split() if len(cells) > 2 else []
+    if "temp" in head[2]:
         if right:
-            card.put("temp_c", right[0], "C", line=number, raw=line)
+            warm = next((w for w in right if _WARM.match(w)), right[0])
+            card.put("temp_c", warm, "C", line=number, raw=line)
+            if head[2].endswith("mpc capable") and len(right) > 1:
+                card.state("mpc", right[-1])
         else:
             sheet.unread(f"card {card.fields['index']}: temperature", line, number)
-    elif place == 3 and len(cells) > 2:
+    if (power := _POWER.search(cells[2] if len(cells) > 2 else "")) is not None:
+        card.put("power_w", power[1], "W", line=number, raw=line)
+        card.put("power_cap_w", power[2], "W", line=number, raw=line)
+    if "ecc" in head[2] and "temp" not in head[2] and len(cells) > 2:
         card.state("ecc_mode", cells[2])
 
 

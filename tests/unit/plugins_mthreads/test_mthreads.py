@@ -88,3 +88,22 @@ def test_lines_without_indent_belong_to_the_heading_above() -> None:
 def test_no_tool_is_not_no_card() -> None:
     result = read("/bin/sh: 1: mthreads-gmi: not found\n")
     assert [f.kind for f in result.findings] == [FindingKind.MISSING_TOOL]
+
+
+def test_table_reads_what_its_head_names() -> None:
+    text = """
+    mthreads-gmi:1.6.0           Driver Version:2.1.0
+ID   Name           |PCIe                |%GPU  Mem
+     Device Type    |Pcie Lane Width     |Pwr:Usage/Cap  Temp  MPC Capable
+                                         |      ECC Mode
++-------------------------------------------------------------+
+0    MTT S80        |00000000:01:00.0    |7%    3419MiB(16384MiB)
+     Physical       |4x(16x)             |35W / 255W     59C   NO
+                                         |      N/A
+"""
+    (reading,) = read(text).readings
+    assert reading.values["temp_c"] == 59
+    assert (reading.values["power_w"], reading.values["power_cap_w"]) == (35, 255)
+    assert (reading.values["pcie_width"], reading.values["pcie_width_max"]) == (4, 16)
+    assert reading.states["mpc"] == "NO"
+    assert "ecc_mode" not in reading.states
