@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -209,10 +210,19 @@ def run(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:  # standard output on a full disk, a terminal that went away
-        _say(str(error), _("-v prints where it happened"))
+        place = f"{error.filename}: " if error.filename else ""
+        _say(place + (error.strerror or str(error)), _os_hint(error))
         _trace(error)
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _os_hint(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _("free disk space and try again")
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and error.filename:
+        return _("check the rights of the file and of its folder")
+    return _("-v prints where it happened")
 
 
 def _trace(error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -135,3 +136,20 @@ def test_verbose_says_where_and_a_full_disk_is_no_traceback(
     said = capsys.readouterr().err
     assert "No space left on device" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"), [(errno.ENOSPC, "free disk space"), (errno.EROFS, "rights"), (errno.EIO, "-v prints")]
+)
+def test_what_the_system_refuses_is_said_with_its_place(
+    code: int, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_args: object, **_more: object) -> int:
+        raise OSError(code, os.strerror(code), "/data/fleet.db.log")
+
+    monkeypatch.setattr("typer.main.get_command", lambda _app: type("C", (), {"main": staticmethod(refuse)})())
+    assert run(["status"]) == 1
+    shown = capsys.readouterr().err
+    assert "/data/fleet.db.log: " in shown
+    assert hint in shown
+    assert "Errno" not in shown
