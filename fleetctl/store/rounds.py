@@ -7,9 +7,8 @@ changed. The slot is the console's clock; a host's own clock is never a key.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import repeat
 from operator import itemgetter
 from typing import Any
@@ -19,7 +18,6 @@ import numpy as np
 
 from fleetctl.errors import StoreError
 from fleetctl.model.metric import CORE_METRICS, Metric
-from fleetctl.model.probe import Outcome
 from fleetctl.model.report import HostReport
 from fleetctl.model.states import Health, Reach
 from fleetctl.store.catalogue import KINDS, Steps, list_metrics, register_metrics
@@ -27,13 +25,10 @@ from fleetctl.store.database import Database
 from fleetctl.store.events import add_event
 from fleetctl.store.fleet_slots import FleetSlots
 from fleetctl.store.identity import Change, HostMemory, Identities
+from fleetctl.store.rarely import MOST_FACTS, note_changes, note_reach, save_rare
 from fleetctl.store.recent import Recent
 from fleetctl.store.rounding import Rounded, round_column
 from fleetctl.store.words import clean, clean_name
-
-_FACTS = 200  # facts, states, probes, processes and links kept per host
-_LINKS = 4096
-_BAD = {Reach.UNREACHABLE, Reach.HUNG}
 
 _UPDATE_HOST = """
 UPDATE hosts
@@ -117,9 +112,9 @@ class Recorder:
                     self._save_states(conn, memory, report, block.kind, block.states)
             at = int(report.at)
             if changes and not first_time:
-                _note_changes(conn, memory, at, changes)
+                note_changes(conn, memory, at, changes)
             late = slot < memory.slot or (slot == memory.slot and at < memory.report_at)
-            _save_rare(conn, memory, report, late)
+            save_rare(conn, memory, report, late)
             if not late:
                 if (
                     report.reach is Reach.FRESH
@@ -130,7 +125,7 @@ class Recorder:
                     memory.slot, memory.report_at = slot, at
                     as_before.append((at, slot, memory.id))
                     continue
-                _note_reach(conn, memory, report, at, first_time)
+                note_reach(conn, memory, report, at, first_time)
                 hosts.append(_host_row(memory, report, slot, at))
         for (kind, columns), (ids, rows) in batch.items():
             self._save_rows(conn, slot, kind, columns, ids, rows)
@@ -215,7 +210,7 @@ class Recorder:
             if before == words:
                 continue
             memory.states[device] = dict(words)
-            for name, word in list(words.items())[:_FACTS]:
+            for name, word in list(words.items())[:MOST_FACTS]:
                 if before.get(name) != word:
                     name, word = clean_name(name) or "", clean_name(str(word)) or ""
                     conn.execute(
@@ -284,135 +279,4 @@ def _host_row(memory: HostMemory, report: HostReport, slot: int, at: int) -> tup
         memory.failures,
         report.devices_expected,
         memory.id,
-    )
-
-
-def _note_reach(conn: sqlite3.Connection, memory: HostMemory, report: HostReport, at: int, first_time: bool) -> None:
-    if memory.reach == report.reach.value and not first_time:
-        return
-    if first_time and report.reach is Reach.FRESH:
-        return  # the ordinary beginning is no event
-    bad = report.reach in _BAD
-    error = f" ({report.error.value})" if report.error is not None else ""
-    text = f"{memory.reach or 'unknown'} -> {report.reach.value}{error}: {report.error_text}".rstrip(": ")
-    severity = Health.CRIT if bad else Health.WARN if report.reach is not Reach.FRESH else Health.OK
-    add_event(conn, at, "reach", report.reach.value, text, host=memory.id, severity=severity)
-
-
-def _note_changes(conn: sqlite3.Connection, memory: HostMemory, at: int, changes: Sequence[Change]) -> None:
-    for change in changes:
-        what = "new" if change.first else "back" if change.came else "gone"
-        severity = Health.OK if change.came else Health.WARN
-        add_event(
-            conn, at, "device", what, f"{change.key} {what}", host=memory.id, device=change.device, severity=severity
-        )
-
-
-def _save_rare(conn: sqlite3.Connection, memory: HostMemory, report: HostReport, late: bool) -> None:
-    """What is written only when it changed. Faults are kept even from a late report: they happened."""
-    at = int(report.at)
-    for fault in report.faults[:1000]:
-        device = _device_of(memory, fault.device)
-        meaning = f" ({fault.meaning})" if fault.meaning else ""
-        add_event(
-            conn,
-            at,
-            "fault",
-            f"{fault.vendor} {fault.family} {fault.code}",
-            f"{fault.text}{meaning}",
-            host=memory.id,
-            device=device,
-            severity=Health.OK if fault.action is None or fault.action.value == "observe" else Health.CRIT,
-            count=fault.count,
-            source_at=fault.at,
-        )
-    if late:
-        return
-    if report.facts and report.facts is not memory.facts and report.facts != memory.facts:
-        memory.facts = report.facts
-        facts = {clean_name(k): clean(str(v), 500) for k, v in list(report.facts.items())[:_FACTS]}
-        conn.execute(
-            "INSERT OR REPLACE INTO host_facts (host, at, facts) VALUES (?, ?, ?)",
-            (memory.id, at, json.dumps(facts, ensure_ascii=False, sort_keys=True)),
-        )
-    for state in report.probes[:_FACTS]:
-        if memory.probes.get(state.probe) != (state.outcome.value, state.text):
-            _save_probe(conn, memory, state, at)
-    if report.findings and report.findings != memory.findings:
-        for finding in report.findings[:50]:
-            place = f"line {finding.line}: " if finding.line is not None else ""
-            raw = f" | {finding.raw}" if finding.raw else ""
-            text = f"{place}{finding.text}{raw}"
-            add_event(conn, at, "probe", finding.kind.value, text, host=memory.id, severity=Health.WARN)
-    memory.findings = report.findings
-    if report.processes is not None and report.processes is not memory.processes:
-        _save_processes(conn, memory, report, at)
-    if report.links is not None and report.links is not memory.links and report.links != memory.links:
-        _save_links(conn, memory, report, at)
-
-
-def _device_of(memory: HostMemory, word: str | None) -> int | None:
-    """Row id of the device a fault names by key, PCI address or index; None when it fits none or several."""
-    if word is None:
-        return None
-    for kind in ("card", "sensor"):
-        if (kind, word) in memory.ids:
-            return memory.ids[kind, word]
-    found = {n for n, d in memory.described.items() if d.kind == "card" and word in (d.pci, d.index, d.uuid, d.serial)}
-    return found.pop() if len(found) == 1 else None
-
-
-def _save_probe(conn: sqlite3.Connection, memory: HostMemory, state: Any, at: int) -> None:
-    before = memory.probes.get(state.probe)
-    memory.probes[state.probe] = (state.outcome.value, state.text)
-    name = clean_name(state.probe) or "?"
-    since = int(state.since) if state.since is not None else at
-    conn.execute(
-        """
-        INSERT INTO probe_states (host, probe, outcome, duration_s, text, since)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-            ON CONFLICT (host, probe) DO UPDATE
-           SET since = CASE WHEN outcome = ?3 THEN since ELSE ?6 END, outcome = ?3, duration_s = ?4, text = ?5
-        """,
-        (memory.id, name, state.outcome.value, state.duration_s, clean(state.text), since),
-    )
-    if (before is not None and before[0] != state.outcome.value) or (before is None and state.outcome is Outcome.HUNG):
-        severity = Health.OK if state.outcome is Outcome.DONE else Health.WARN
-        text = f"{name}: {before[0] if before else 'unknown'} -> {state.outcome.value} {clean(state.text, 200)}"
-        add_event(conn, at, "probe", name, text.rstrip(), host=memory.id, severity=severity)
-
-
-def _save_processes(conn: sqlite3.Connection, memory: HostMemory, report: HostReport, at: int) -> None:
-    """Who holds the cards. Small movements of memory are not worth a write in every round."""
-    assert report.processes is not None
-    rough = {(p.pid, p.device, p.name, p.user, (p.mem_used_bytes or 0) >> 28) for p in report.processes[:_LINKS]}
-    if rough == memory.processes:
-        return
-    memory.processes = rough
-    conn.execute("DELETE FROM processes WHERE host = ?", (memory.id,))
-    conn.executemany(
-        "INSERT OR REPLACE INTO processes (host, pid, device, name, user, mem_used_bytes, at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (memory.id, p.pid, clean_name(p.device), clean_name(p.name), clean_name(p.user), p.mem_used_bytes, at)
-            for p in report.processes[:_LINKS]
-        ],
-    )
-
-
-def _save_links(conn: sqlite3.Connection, memory: HostMemory, report: HostReport, at: int) -> None:
-    assert report.links is not None
-    memory.links = report.links
-    conn.execute("DELETE FROM links WHERE device IN (SELECT id FROM devices WHERE host = ?)", (memory.id,))
-    rows = []
-    for link in report.links[:_LINKS]:
-        device = _device_of(memory, link.device)
-        if device is not None:
-            up = None if link.up is None else int(link.up)
-            index, kind, peer = clean_name(link.index), clean_name(link.kind), clean_name(link.peer)
-            rows.append((device, index, kind, up, link.speed_gbps, link.errors_total, peer, at))
-    conn.executemany(
-        "INSERT OR REPLACE INTO links (device, number, kind, up, speed_gbps, errors_total, peer, at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        rows,
     )
