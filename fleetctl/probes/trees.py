@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
+# Characters of a path; real ones stay below 150. Without a limit, a small document nested deep or with one huge name
+# would ask for gigabytes: every leaf repeats the names above it.
+MAX_PATH = 400
+
 
 def lines_of_tree(text: str) -> Iterator[tuple[int, int, str, str | None]]:
     """(line number, indent, key, value or None for a heading) for every line that is not blank. Tabs count as eight."""
@@ -23,26 +27,34 @@ def lines_of_tree(text: str) -> Iterator[tuple[int, int, str, str | None]]:
 
 
 def paths_of_tree(lines: list[tuple[int, int, str, str | None]]) -> dict[str, str]:
-    """`Heading/Sub heading/Key` -> value, for the lines of one card; a repeated path keeps its first value."""
-    stack: list[tuple[int, str]] = []
+    """`Heading/Sub heading/Key` -> value, for the lines of one card; a repeated path keeps its first value.
+
+    Paths longer than MAX_PATH are left out.
+    """
+    stack: list[tuple[int, str]] = []  # indent, path
     paths: dict[str, str] = {}
     for _, indent, key, value in lines:
         while stack and stack[-1][0] >= indent:
             stack.pop()
-        path = "/".join([k for _, k in stack] + [key])
-        if value is not None:
+        path = f"{stack[-1][1]}/{key}" if stack else key
+        if value is not None and len(path) <= MAX_PATH:
             paths.setdefault(path, value.strip())
-        stack.append((indent, key))
+        stack.append((indent, path[: MAX_PATH + 1]))
     return paths
 
 
 def flat_xml(element: ElementTree.Element) -> dict[str, str]:
-    """`a/b/c` -> text for every leaf below an element; a repeated path keeps its first value."""
+    """`a/b/c` -> text for every leaf below an element; a repeated path keeps its first value.
+
+    Paths longer than MAX_PATH are left out.
+    """
     paths: dict[str, str] = {}
     stack = [("", iter(element))]
     while stack:
         prefix, children = stack[-1]
         for child in children:
+            if len(prefix) + len(child.tag) > MAX_PATH:
+                continue
             if len(child):
                 stack.append((f"{prefix}{child.tag}/", iter(child)))
                 break

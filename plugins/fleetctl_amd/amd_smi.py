@@ -10,7 +10,7 @@ from fleetctl.model.probe import Output
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.text import identifier, is_unknown, split_number, whole, word
-from fleetctl.probes.trees import lines_of_tree, paths_of_tree, read_json
+from fleetctl.probes.trees import MAX_PATH, lines_of_tree, paths_of_tree, read_json
 
 # Path in lower case (blocks joined with /) -> (metric, unit when the value has none). First known wins.
 _PATHS: tuple[tuple[str, str, str], ...] = (
@@ -122,6 +122,8 @@ def _flat(entry: Mapping[str, object], before: str = "", depth: int = 0) -> Iter
     """`a/b` -> text for every leaf; `{"value": 42, "unit": "%"}` is the text `42 %`. Lists are passed over."""
     for key, value in list(entry.items())[:500]:
         path = f"{before}{key}".lower()
+        if len(path) > MAX_PATH:
+            continue
         if isinstance(value, dict) and "value" in value and len(value) <= 2:
             yield path, f"{value['value']} {value.get('unit', '')}".strip()
         elif isinstance(value, dict) and depth < 8:

@@ -11,7 +11,7 @@ from fleetctl.probes.detect_json import detect_parser
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.tables import Boxed, boxed_parser, name, pair, put, state
 from fleetctl.probes.text import whole
-from fleetctl.probes.trees import lines_of_tree, paths_of_tree, read_json
+from fleetctl.probes.trees import MAX_PATH, lines_of_tree, paths_of_tree, read_json
 
 
 def refusal(sheet: Sheet, text: str) -> bool:
@@ -163,6 +163,8 @@ def _flatten(entry: dict[str, object], before: str = "", depth: int = 0) -> list
     found: list[tuple[str, object]] = []
     for key, value in list(entry.items())[:200]:
         path = f"{before}{key}"
+        if len(path) > MAX_PATH:
+            continue
         if isinstance(value, dict) and depth < 6:
             found += _flatten(value, f"{path}/", depth + 1)
         elif not isinstance(value, dict | list):

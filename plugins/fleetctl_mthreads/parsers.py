@@ -15,7 +15,7 @@ from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.smi import Family, list_parser
 from fleetctl.probes.text import pci_address, total, whole
 from fleetctl.probes.topology import matrix_parser
-from fleetctl.probes.trees import lines_of_tree, paths_of_tree, read_entries, read_json
+from fleetctl.probes.trees import MAX_PATH, lines_of_tree, paths_of_tree, read_entries, read_json
 from fleetctl_mthreads.kernel import parse_kernel
 
 # Path in lower case, blanks around keys taken off (`"Power Draw "` has one) -> (metric, unit).
@@ -102,6 +102,8 @@ def _flat(value: object, before: str = "", depth: int = 0) -> dict[str, str]:
     if isinstance(value, dict) and depth < 8:
         for key, inner in list(value.items())[:300]:
             path = f"{before}{str(key).strip().lower()}"
+            if len(path) > MAX_PATH:
+                continue
             if isinstance(inner, dict):
                 found |= _flat(inner, f"{path}/", depth + 1)
             elif inner is not None and not isinstance(inner, list):
