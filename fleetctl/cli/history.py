@@ -34,28 +34,35 @@ def history(
 ) -> None:
     """One metric over time. A metric of the host needs no card; one of cards is drawn for --card, else for each."""
     from fleetctl.cli import context
-    from fleetctl.cli.listing import one_host, parse_since, snapshot
+    from fleetctl.cli.listing import find_metric, one_host, parse_since, snapshot
     from fleetctl.cli.output import print_table, say
     from fleetctl.store.series import read_series
+    from fleetctl.store.temperature import CORE, HOT_SPOT
     from fleetctl.views.series import SeriesRow, table
 
     host, now = one_host(node), context.now()
     start = now - parse_since(since)
     people = output in (Format.TABLE, Format.WIDE)
-    width = int(parse_since(step)) if step else (max(int((now - start) / POINTS), 1) if people else None)
     rows: list[SeriesRow] = []
     plots: list[tuple[str, list[SeriesRow]]] = []
     with snapshot() as conn:
         found, devices = _devices(conn, host.name, metric, card)
+        if found.name == CORE and _only_hot_spots(conn, devices, start, now):
+            found = find_metric(conn, "card", HOT_SPOT)
+            say(_("no core temperature is told here: what follows is the hot spot"))
+        if people:  # one axis for all of them, no longer than what there is
+            coarse = max(int((now - start) / POINTS), 1)
+            seen = (read_series(conn, d.id, found.name, start, now, coarse) for d in devices)
+            start = max(start, min([now - LEAST_SPAN_S, *(p.at for points in seen for p in points[:1])]))
+        width = int(parse_since(step)) if step else (max(int((now - start) / POINTS), 1) if people else None)
         for device in devices:
             name = f"{host.name}/{device.device.index or device.device.key}" if found.of == "card" else host.name
             points = read_series(conn, device.id, found.name, start, now, width)
             rows += [SeriesRow(name, p.at, p.value, p.low, p.high, p.n) for p in points]
             if people and points:
                 plots.append((name, rows[len(rows) - len(points) :]))
-    begin = max(start, min([now - LEAST_SPAN_S, *(r.at for r in rows)]))  # one axis for all of them
     for name, told in plots:
-        _plot(name, found, told, begin, now)
+        _plot(name, found, told, start, now)
     if not people:
         print_table(table(rows, found), output, now=now)
     elif not rows:
@@ -83,6 +90,22 @@ def _devices(conn: sqlite3.Connection, host: str, name: str, card: str) -> tuple
     else:
         devices = [d for d in devices if d.gone_at is None] or devices
     return metric, devices
+
+
+def _only_hot_spots(conn: sqlite3.Connection, cards: list[StoredDevice], start: float, now: float) -> bool:
+    """No card tells its core, and one tells its hot spot: the one temperature there is."""
+    from fleetctl.store.catalogue import sample_columns
+    from fleetctl.store.series import read_metrics
+    from fleetctl.store.temperature import CORE, HOT_SPOT, sources
+
+    names = sources("card", CORE, sample_columns(conn, "card"))
+    told = {
+        name
+        for card in cards
+        for name, points in read_metrics(conn, card.id, names, start, now, 3600).items()
+        if points
+    }
+    return told == {HOT_SPOT}
 
 
 def _plot(name: str, metric: Metric, rows: list[SeriesRow], since: float, until: float) -> None:

@@ -123,6 +123,8 @@ def test_top_and_history(call: Call) -> None:
     assert out.startswith("gpu001 load1: 1.5 .. 1.5, last 1.5")
     assert "*" in out
     assert call("history", "gpu001", "temp", "--card", "9")[0] == 3
+    young = call("history", "gpu001", "load1", "--since", "7d")[1]  # three rounds fill no week: five minutes are drawn
+    assert len({at for line in young.splitlines() for at, char in enumerate(line) if char == "*"}) == 3
 
 
 @pytest.mark.parametrize("noun", ["sites", "pools", "racks", "findings", "events", "plugins"])
