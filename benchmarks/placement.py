@@ -187,17 +187,22 @@ def speed_table(fleet: Fleet, count: int) -> None:
     nodes = [NodeSpec(f"n{i:05}", 96_000, 393_216, 8, "G2") for i in range(12_500)]
     packer = Packer(nodes, POLICIES["fgd"], ClassMix(count_classes(t.kind for t in jobs), max_cards=8))
     took = []
+    cpu = time.process_time()
     for _ in range(count):
         kind = rng.choice(jobs).kind
-        began = time.thread_time()
+        began = time.perf_counter()
         shares = packer.choose(kind)
         if shares:
             packer.apply(shares)
-        took.append(time.thread_time() - began)
+        took.append(time.perf_counter() - began)
+    cpu = time.process_time() - cpu
     took.sort()
-    print("| nodes | decisions | per CPU second | p50 ms | p99 ms | longest ms |\n|---|---|---|---|---|---|")
+    print(
+        "| nodes | decisions | per second | per CPU second | p50 ms | p99 ms | longest ms |\n|---|---|---|---|---|---|---|"
+    )
     at = [took[int(len(took) * q)] * 1000 for q in (0.5, 0.99)]
-    print(f"| 12,500 x 8 | {count:,} | {count / sum(took):,.0f} | {at[0]:.3f} | {at[1]:.3f} | {took[-1] * 1000:.1f} |")
+    rates = f"{count / sum(took):,.0f} | {count / cpu:,.0f}"
+    print(f"| 12,500 x 8 | {count:,} | {rates} | {at[0]:.3f} | {at[1]:.3f} | {took[-1] * 1000:.1f} |")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """How much a policy dislikes a move, as one whole number: lower is better, equal scores go to the first node.
 
-`fgd` takes the node whose expected fragments grow least. Two choices matter (measured on openb, ADR 0035): differences
+`fgd` takes the node whose expected fragments grow least. Two choices matter (measured on openb, ADR 0038): differences
 are rounded to steps, and what is then equal goes to the node with the fewest free milli-cards, then the least free CPU.
 """
 

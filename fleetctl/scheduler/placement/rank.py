@@ -1,7 +1,7 @@
 """In which order feasible nodes are tried: best first, ties broken by name so that the answer never wavers. Pure.
 
 The best node is the one where fewest cards become useless to what was asked for lately: the measure `fleetctl simulate`
-packs by (ADR 0035). Where nobody asked yet, it is the tightest.
+packs by (ADR 0038). Where nobody asked yet, it is the tightest.
 """
 
 from __future__ import annotations
