@@ -57,6 +57,7 @@ from fleetctl.views import (
 )
 from fleetctl.views.column import Table
 from fleetctl.views.nodes import NodeRow
+from fleetctl.views.queue import load_line
 from fleetctl.views.units import show_moment
 
 LEAST_SPAN_S = 600.0  # a plot shows at least so much time
@@ -214,7 +215,7 @@ class StoreSource:
     def queue(self) -> QueueView:
         with self._database().read() as conn:
             now = self.now()
-            requests = leases.request_table(leases.load_requests(conn, now))
+            requests = leases.request_table(load_line(conn, self.config, now))
             return QueueView(requests, leases.lease_table(leases.load_leases(conn, now)))
 
     def power(self) -> PowerView:

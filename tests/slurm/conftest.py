@@ -35,7 +35,11 @@ SLURMBED = Path(__file__).resolve().parents[2] / ".." / "shared" / "testbed" / "
 TOOLS = ("slurmctld", "slurmd", "munged", "sinfo", "scontrol")
 
 # Debian: slurm-wlm, slurm-wlm-jwt-plugin, munge. A checkout without them keeps the tests on recorded text.
-collect_ignore = [] if SLURMBED.exists() and all(shutil.which(t) for t in TOOLS) else ["test_bed.py", "test_login.py"]
+collect_ignore = (
+    []
+    if SLURMBED.exists() and all(shutil.which(t) for t in TOOLS)
+    else ["test_bed.py", "test_console.py", "test_login.py"]
+)
 
 NODES = ("osl-h100-01", "osl-h100-02", "osl-h100-03", "szx-910b-01")
 _GROUP = {"sockets": 2, "cores": 8, "mem_mb": 64000, "features": [], "weight": 1}

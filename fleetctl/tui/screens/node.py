@@ -132,6 +132,10 @@ class NodeScreen(DataScreen):
             (f"   {found}{wanted} x {row.chip or '-'}", "plain" if not wanted else "warn"),
             (f"   {_('pools')} {','.join(row.pools) or '-'}", "muted"),
         ]
+        lines: list[list[Run]] = [[], states, second]
+        if row.outside:  # another scheduler owns it: its word, and who runs there
+            jobs = f"   {_('jobs')} {', '.join(row.jobs)}" if row.jobs else ""
+            lines.append([(f" {row.outside}{jobs}", "plain")])
         third: list[Run] = []
         if row.findings:
             more = f"  +{row.findings_open - 1}" if row.findings_open > 1 else ""
@@ -139,7 +143,7 @@ class NodeScreen(DataScreen):
                      (f" {row.findings}{more}", "plain")]  # fmt: skip
         elif row.error:
             third = [(f" {glyphs.crit} {row.error}", "crit")]
-        return [[], states, second, third, []] if third else [[], states, second, []]
+        return [*lines, third, []] if third else [*lines, []]
 
     # Panes
 
