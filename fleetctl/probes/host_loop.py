@@ -1,6 +1,7 @@
 """The small program that runs on a host: asks the probes that are due and writes one frame per round to stdout.
 
-It is sent over the channel's stdin and lives in memory only; nothing is written to the host's disk. It runs on
+It is sent over the channel's stdin and lives in memory only; nothing is written to the host's disk. It travels as one
+program, so all of it stands in this one file, however long. It runs on
 python3.6 and newer with `-S -E`, imports nothing that is slow to import, and is a plain module here so that tests can
 import it. docs/reference/frame-format.md has the format of the frames and of the lines it takes on stdin.
 """

@@ -145,6 +145,8 @@ class RedfishSession:
     async def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None, headers: dict[str, str]
     ) -> tuple[int, Mapping[str, str], bytes]:
+        if not path.startswith("/"):  # `https://bmc` + `@elsewhere/` would take the password elsewhere
+            raise MissingError(f"{path[:80]!r} is no path of {self.base}", hint="a defect of the firmware, or worse")
         try:
             async with self._http().request(
                 method, self.base + path, json=body, headers=headers, allow_redirects=False

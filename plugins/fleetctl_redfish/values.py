@@ -14,136 +14,18 @@ from typing import Any
 
 from fleetctl.facility.quantity import NOTHING_NUMBERS, number, plausible
 from fleetctl.model.facility import Measurement, PointState, SourceFinding, SourceTrouble, Unknown
+from fleetctl_redfish.vocabulary import (
+    COLLECTIONS,
+    EXCERPT_EXTRAS,
+    EXCERPT_WORDS,
+    EXCERPTS,
+    READING_TYPES,
+    UNIT_QUANTITY,
+    UNITS,
+)
 
 Json = Mapping[str, Any]
 
-# Sensor.ReadingType -> quantity, unit when the sensor names none
-READING_TYPES: dict[str, tuple[str, str]] = {
-    "Temperature": ("temperature", "C"),
-    "Humidity": ("humidity", "%"),
-    "AbsoluteHumidity": ("absolute_humidity", "g/m3"),
-    "Power": ("power", "W"),
-    "EnergykWh": ("energy", "kWh"),
-    "EnergyWh": ("energy", "Wh"),
-    "EnergyJoules": ("energy", "J"),
-    "ChargeAh": ("charge_amount", "Ah"),
-    "Voltage": ("voltage", "V"),
-    "Current": ("current", "A"),
-    "Frequency": ("frequency", "Hz"),
-    "Pressure": ("pressure", "Pa"),
-    "PressurekPa": ("pressure", "kPa"),
-    "PressurePa": ("pressure", "Pa"),
-    "Barometric": ("pressure", "mmHg"),
-    "LiquidLevel": ("liquid_level", "cm"),
-    "LiquidFlow": ("flow", "L/s"),
-    "LiquidFlowLPM": ("flow", "L/min"),
-    "AirFlow": ("air_flow", "cft/min"),
-    "AirFlowCMM": ("air_flow", "m3/min"),
-    "Rotational": ("fan_speed", "rpm"),
-    "Percent": ("percent", "%"),
-    "Heat": ("cooling_power", "kW"),
-    "Altitude": ("altitude", "m"),
-    "Valve": ("valve", "%"),
-    "ThermalResistance": ("thermal_resistance", "C/W"),
-    "LinearPosition": ("position", "m"),
-    "LinearVelocity": ("velocity", "m/s"),
-    "LinearAcceleration": ("acceleration", "m/s2"),
-    "RotationalPosition": ("position", "rad"),
-    "RotationalVelocity": ("velocity", "rad/s"),
-}
-
-# UCUM and what BMCs print instead -> our unit
-UNITS: dict[str, str] = {
-    "Cel": "C",
-    "C": "C",
-    "DegC": "C",
-    "Celsius": "C",
-    "[degF]": "F",
-    "W": "W",
-    "Watts": "W",
-    "kW": "kW",
-    "V": "V",
-    "Volts": "V",
-    "mV": "mV",
-    "A": "A",
-    "Amps": "A",
-    "mA": "mA",
-    "RPM": "rpm",
-    "rpm": "rpm",
-    "{rev}/min": "rpm",
-    "%": "%",
-    "Percent": "%",
-    "Hz": "Hz",
-    "MHz": "MHz",
-    "kW.h": "kWh",
-    "kWh": "kWh",
-    "W.h": "Wh",
-    "Wh": "Wh",
-    "J": "J",
-    "L/min": "L/min",
-    "L/s": "L/s",
-    "kPa": "kPa",
-    "Pa": "Pa",
-    "bar": "bar",
-    "[psi]": "psi",
-    "V.A": "VA",
-    "VA": "VA",
-    "VAR": "var",
-    "s": "s",
-    "[cft_i]/min": "cft/min",
-    "CFM": "cft/min",
-}
-UNIT_QUANTITY: dict[str, str] = {
-    "C": "temperature",
-    "F": "temperature",
-    "W": "power",
-    "kW": "power",
-    "V": "voltage",
-    "mV": "voltage",
-    "A": "current",
-    "mA": "current",
-    "rpm": "fan_speed",
-    "Hz": "frequency",
-    "kWh": "energy",
-    "Wh": "energy",
-    "J": "energy",
-    "L/min": "flow",
-    "L/s": "flow",
-    "kPa": "pressure",
-    "Pa": "pressure",
-    "VA": "apparent_power",
-    "cft/min": "air_flow",
-}
-
-# Name of a property that holds a sensor excerpt -> quantity, unit. First match wins.
-EXCERPTS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
-    (re.compile(pattern), quantity, unit)
-    for pattern, quantity, unit in (
-        (r"^DeltaTemperatureCelsius$", "temperature_difference", "C"),
-        (r"Celsius$", "temperature", "C"),
-        (r"^AbsoluteHumidity$", "absolute_humidity", "g/m3"),
-        (r"HumidityPercent$", "humidity", "%"),
-        (r"^(FanSpeeds?|Speed|PumpSpeed)Percent$", "fan_duty", "%"),
-        (r"(LoadPercent)$", "load", "%"),
-        (r"^UnbalancedCurrentPercent$|^UnbalancedVoltagePercent$", "unbalance", "%"),
-        (r"^(FluidLevel|Level)Percent$", "level", "%"),
-        (r"^ChargePercent$", "charge", "%"),
-        (r"^StateOfHealthPercent$", "battery_health", "%"),
-        (r"Watts$", "power", "W"),
-        (r"kWh$", "energy", "kWh"),
-        (r"^EnergyJoules$", "energy", "J"),
-        (r"Amps$", "current", "A"),
-        (r"AmpHours$", "charge_amount", "Ah"),
-        (r"Voltages?$", "voltage", "V"),
-        (r"FrequencyHz$", "frequency", "Hz"),
-        (r"^FlowLitersPerMinute$", "flow", "L/min"),
-        (r"^HeatRemovedkW$", "cooling_power", "kW"),
-        (r"PressurekPa$", "pressure", "kPa"),
-        (r"^RuntimeSeconds$", "runtime", "s"),
-    )
-)
-# Words that differ from the property name in `where`; a power property carries these beside its reading.
-EXCERPT_EXTRAS = {"ApparentVA": ("apparent_power", "VA"), "ReactiveVAR": ("reactive_power", "var")}
 _GONE = ("Absent", "Disabled")
 _ABSENT = (*NOTHING_NUMBERS, -1.0)
 _MARGIN = re.compile(r"(?i)margin|mgn|tjmax|dts")
@@ -210,34 +92,7 @@ def _dicts(value: Any) -> Iterator[tuple[int, Json]]:
 def place_of(path: str) -> str:
     """`Chassis/1U/PowerSubsystem/PowerSupplies/Bay1/Metrics` as `1U/Bay1`: the ids without the collections."""
     parts = [p for p in path.split("#")[0].split("/") if p][2:]
-    return "/".join(p for p in parts if p not in _COLLECTIONS) or "/".join(parts)
-
-
-_COLLECTIONS = frozenset(
-    [
-        "Chassis",
-        "Systems",
-        "Managers",
-        "Sensors",
-        "Power",
-        "Thermal",
-        "PowerSubsystem",
-        "ThermalSubsystem",
-        "EnvironmentMetrics",
-        "ThermalMetrics",
-        "Metrics",
-        "PowerSupplies",
-        "Fans",
-        "LeakDetection",
-        "LeakDetectors",
-        "PowerEquipment",
-        "ThermalEquipment",
-        "Facilities",
-        "Batteries",
-        "CoolantConnectors",
-        "Heaters",
-    ]
-)
+    return "/".join(p for p in parts if p not in COLLECTIONS) or "/".join(parts)
 
 
 def read_resource(resource: Json, path: str, at: float, found: Found) -> None:
@@ -411,7 +266,7 @@ def _excerpt(
 ) -> None:
     quantity, unit = rule
     source = f"{path}#/{key}"
-    word = _WORDS.get(key, "")
+    word = EXCERPT_WORDS.get(key, "")
     place = f"{where} {word}".rstrip()
     if isinstance(value, list):
         for i, item in _dicts(value):
@@ -440,27 +295,6 @@ def _one_excerpt(
             found.add("power_factor", where, excerpt["PowerFactor"], "", f"{source}/PowerFactor", at, gone=gone)
     if excerpt.get("SpeedRPM") is not None:
         found.add("fan_speed", where, excerpt["SpeedRPM"], "rpm", f"{source}/SpeedRPM", at, gone=gone)
-
-
-_WORDS = {
-    "InputPowerWatts": "input",
-    "OutputPowerWatts": "output",
-    "InputVoltage": "input",
-    "OutputVoltage": "output",
-    "InputCurrentAmps": "input",
-    "OutputCurrentAmps": "output",
-    "RailVoltage": "rail",
-    "RailCurrentAmps": "rail",
-    "RailPowerWatts": "rail",
-    "SupplyTemperatureCelsius": "supply",
-    "ReturnTemperatureCelsius": "return",
-    "DeltaTemperatureCelsius": "delta",
-    "SupplyPressurekPa": "supply",
-    "ReturnPressurekPa": "return",
-    "DeltaPressurekPa": "delta",
-    "DewPointCelsius": "dew point",
-    "PumpSpeedPercent": "pump",
-}
 
 
 def rename_repeated(readings: list[Measurement]) -> list[Measurement]:

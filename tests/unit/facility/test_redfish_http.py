@@ -14,7 +14,7 @@ from aiohttp import web
 from fleetctl.errors import AuthError, ParseError, TimedOutError, UnreachableError
 from fleetctl.facility.endpoint import Credentials, parse_url
 from fleetctl.model.facility import SourceTrouble
-from fleetctl_redfish.session import MAX_BODY_BYTES, RedfishSession
+from fleetctl_redfish.session import MAX_BODY_BYTES, MissingError, RedfishSession
 from fleetctl_redfish.source import RedfishSource
 
 CH = "/redfish/v1/Chassis/1"
@@ -330,3 +330,19 @@ async def test_slow_beyond_the_limit() -> None:
 
 def test_the_tree_of_this_file_is_json() -> None:
     assert json.loads(json.dumps(TREE)) == TREE
+
+
+@pytest.mark.parametrize("elsewhere", ["@{there}/redfish/v1", ".{there}/redfish/v1", "http://{there}/redfish/v1", ""])
+async def test_a_link_never_takes_the_password_elsewhere(elsewhere: str) -> None:
+    other = Bmc()
+    async with serving(other) as there:
+        session = RedfishSession(
+            parse_url("http://127.0.0.1:9", credentials=Credentials(user="ops", password="right"), insecure=True)
+        )
+        session._session_path = "basic"
+        try:
+            with pytest.raises(MissingError, match="is no path of"):
+                await session.request("GET", elsewhere.format(there=there.removeprefix("http://")))
+        finally:
+            await session.close()
+    assert other.asked == []
