@@ -109,7 +109,7 @@ ENDPOINT_COLUMNS: tuple[Column[OutsideEndpoint], ...] = (
     Column("strangers", "unknown", lambda r: r.strangers, width=7, right=True, doc="of these, not in fleet.toml"),
     Column("ok_at", "age", lambda r: r.ok_at, width=4, right=True, role="age", doc="of its last whole answer"),
     Column("trouble", "trouble", lambda r: r.trouble or None, width=16, doc="why it does not answer"),
-    Column("trouble_since", "since", lambda r: r.trouble_since, show_moment, 19, doc="when that began, epoch seconds"),
+    Column("trouble_since", "since", lambda r: r.trouble_since, show_moment, 19, role="moment", doc="when that began"),
     Column("hint", "next step", lambda r: r.hint or None, width=12, wide=True, doc="what to do about it"),
 )
 
@@ -126,7 +126,7 @@ ORDER_COLUMNS: tuple[Column[OutsideOrder], ...] = (
     Column("job", "job", lambda r: r.body.get("job") or r.body.get("name"), width=8, doc="job it is about"),
     Column("answer", "answer", lambda r: r.answer or None, width=16, doc="the new job's id, or why not"),
     Column("who", "who", lambda r: str(r.who), width=12, doc="who asked"),
-    Column("created_at", "when", lambda r: r.created_at, show_moment, 19, doc="when, epoch seconds"),
+    Column("created_at", "when", lambda r: r.created_at, show_moment, 19, role="moment", doc="when"),
 )
 
 

@@ -270,3 +270,18 @@ site = "osl"
 kind = "slurm"
 bin = "{bin}"
 """
+
+
+@pytest.mark.parametrize("what", ["ctld", "munge"])
+async def test_a_daemon_that_hangs_costs_seconds_and_no_state(bed: Bed, desk: Desk, what: str) -> None:
+    await desk.until(lambda: len(_hosts(desk)) == 4)
+    before = _hosts(desk)
+    bed.control("fault", "hang", what)
+    try:
+        began = time.monotonic()
+        assert not await desk.lane.round()
+        assert time.monotonic() - began < 12, "every other client waits for ten seconds, or for fifty"
+        assert _hosts(desk) == before
+    finally:
+        bed.control("fault", "revive", what)
+    await desk.until(lambda: not desk.lane.silent)
