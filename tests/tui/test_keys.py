@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fleetctl.model.states import Admin
 from fleetctl.tui.screens.act import ActScreen
 from fleetctl.tui.screens.node import NodeScreen
 from fleetctl.tui.screens.nodes import NodesScreen
 from fleetctl.tui.screens.text import TextScreen
+from fleetctl.tui.source import PlansView
 from fleetctl.tui.widgets.bars import RunLine
 from tests.fakes.fleet_source import FleetSource
 from tests.tui.conftest import opened, press, settle, table_of, text_of
@@ -214,3 +217,15 @@ async def test_quit() -> None:
         await pilot.press("q")
         await pilot.pause()
         assert app.return_code == 0
+
+
+async def test_without_a_plan_nothing_seems_to_be_on_its_way() -> None:
+    class Idle(FleetSource):
+        def plans(self) -> PlansView:
+            view = super().plans()
+            return replace(view, plans=replace(view.plans, rows=[]))
+
+    async with opened(Idle()) as (app, pilot):
+        await press(app, pilot, "5")
+        assert "no plan yet" in text_of(app)
+        assert "reading the store" not in text_of(app)

@@ -45,6 +45,7 @@ class PlansScreen(DataScreen):
         )
         room = max(5, (self.size.height - 5) // 2)
         self.query_one("#plans-box").styles.height = min(max(len(data.plans.rows), 1) + 2, room)
+        self.query_one("#steps-box").display = bool(data.plans.rows)
         self._show_steps()
 
     def on_fleet_table_moved(self) -> None:
