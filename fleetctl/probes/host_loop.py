@@ -254,6 +254,7 @@ def wait_for(pid: int) -> "tuple[int, int]":
 
 
 def kill_group(pid: int, number: int) -> None:
+    """Send a signal to a whole process group; one that is gone is fine."""
     try:
         os.killpg(pid, number)
     except OSError:

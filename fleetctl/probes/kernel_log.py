@@ -184,6 +184,7 @@ def parse_access(output: Output) -> ProbeResult:
 
 
 def kernel_probe(every_s: float) -> Probe:
+    """The probe of the kernel log. every_s: its cadence, seconds."""
     return Probe(
         name=NAME,
         command=COMMAND,

@@ -165,6 +165,7 @@ def next_form(form: LoopForm, setting: str) -> LoopForm | None:
 
 
 def first_form(setting: str) -> LoopForm:
+    """The form of the loop that is tried first; setting: `ssh.loop`."""
     return LoopForm.PYTHON if setting == "auto" else LoopForm(setting)
 
 

@@ -33,18 +33,22 @@ class Cell:
 
 
 def name(field_: str) -> Cell:
+    """A cell that names the card: `field_` is a field of Device."""
     return Cell("name", field_)
 
 
 def state(name_: str) -> Cell:
+    """A cell that is a word, kept as the state `name_`."""
     return Cell("state", name_)
 
 
 def put(metric: str, unit: str = "") -> Cell:
+    """A cell that is one value of a metric, in `unit` where the cell prints none."""
     return Cell("put", metric, unit)
 
 
 def pair(metric: str, second: str, unit: str = "") -> Cell:
+    """A cell `a / b` that is two values of two metrics."""
     return Cell("pair", metric, unit, second)
 
 

@@ -34,6 +34,7 @@ _WORSE = {Status.OK: 0, Status.WARNING: 1, Status.UNKNOWN: 2, Status.CRITICAL: 3
 
 
 def worst(statuses: Iterable[Status]) -> Status:
+    """The status that monitoring should show for several: critical before unknown before warning."""
     return max(statuses, key=_WORSE.__getitem__, default=Status.OK)
 
 

@@ -24,6 +24,7 @@ class BreakerState:
 
 
 def breaker_state(conn: sqlite3.Connection, config: Config, now: int) -> BreakerState:
+    """Whether automation is stopped, why, and how many actions count in the window. now: epoch seconds."""
     fact = get_fact(conn, "breaker") or {}
     recent = count_automatic(conn, _since(fact, config, now))
     return BreakerState(fact.get("tripped_at"), fact.get("why", ""), recent, config.guards.breaker_actions)

@@ -16,6 +16,7 @@ _COLUMNS = "id, request, tenant, who, state, cls, exclusive, start_at, end_at, e
 
 
 def shape_json(shape: Shape) -> str:
+    """A shape as JSON; `shape_of` reads it back."""
     return json.dumps(asdict(shape), ensure_ascii=False, sort_keys=True)
 
 
@@ -96,6 +97,7 @@ def renew_lease(conn: sqlite3.Connection, lease: str, end_at: int | None, versio
 
 
 def get_lease(conn: sqlite3.Connection, lease: str) -> Lease | None:
+    """One lease with its cards; None when there is none of that id."""
     row = conn.execute(f"SELECT {_COLUMNS} FROM lease WHERE id = ?", (lease,)).fetchone()
     return _leases(conn, [row])[0] if row else None
 

@@ -113,6 +113,7 @@ def insert_plan_nodes(conn: sqlite3.Connection, plan: str, places: Sequence[tupl
 def set_plan_state(
     conn: sqlite3.Connection, plan: str, state: PlanState, *, note: str | None = None, applied_at: int | None = None
 ) -> None:
+    """Move a plan on; note and applied_at (epoch seconds) stay as they are where None."""
     conn.execute(
         "UPDATE plan SET state = ?, note = COALESCE(?, note), applied_at = COALESCE(?, applied_at) WHERE id = ?",
         (state.value, note, applied_at, plan),
@@ -213,6 +214,7 @@ def _actions(conn: sqlite3.Connection, where: str, args: tuple[Any, ...], limit:
 
 
 def insert_backend_steps(conn: sqlite3.Connection, steps: Iterable[BackendStep]) -> None:
+    """Save steps; one that is there already stays as it is."""
     conn.executemany(
         "INSERT INTO backend_step (id, plan, host, backend, verb, state) VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING",
         [(s.id, s.plan, s.host, s.backend, s.verb, s.state.value) for s in steps],

@@ -57,6 +57,7 @@ def note_request(conn: sqlite3.Connection, request: str, note: str) -> None:
 
 
 def get_request(conn: sqlite3.Connection, request: str) -> Request | None:
+    """One request; None when there is none of that id."""
     row = conn.execute(f"SELECT {_COLUMNS} FROM request WHERE id = ?", (request,)).fetchone()
     return _request(row) if row else None
 

@@ -9,6 +9,7 @@ from fleetctl.model.lease import Reservation
 
 
 def insert_reservation(conn: sqlite3.Connection, held: Reservation) -> None:
+    """Save a new reservation."""
     conn.execute(
         "INSERT INTO reservation (id, kind, tenant, who, reason, start_at, end_at, plan, state, created_at)"
         " VALUES (?,?,?,?,?,?,?,?,?,?)",

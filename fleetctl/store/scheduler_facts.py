@@ -16,6 +16,7 @@ def get_fact(conn: sqlite3.Connection, name: str) -> Any:
 
 
 def set_fact(conn: sqlite3.Connection, name: str, value: Any) -> None:
+    """Remember a JSON value under a name, in place of the one before."""
     conn.execute(
         "INSERT INTO scheduler_fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (name, json.dumps(value)),
@@ -47,6 +48,7 @@ class Verification:
 
 
 def append_verification(conn: sqlite3.Connection, host: str, at: int, who: str, ok: bool, body: Any) -> int:
+    """Keep what a check of a host found (at: epoch seconds); its row id."""
     done = conn.execute(
         "INSERT INTO verification (host, at, who, ok, body) VALUES (?,?,?,?,?)",
         (host, at, who, int(ok), json.dumps(body, ensure_ascii=False)),
@@ -78,6 +80,7 @@ class HookRow:
 
 
 def insert_hooks(conn: sqlite3.Connection, lease: str, hosts: Iterable[str], kind: str) -> None:
+    """One pending hook per host of a lease; kind: prolog or epilog. Those that are there already stay."""
     conn.executemany(
         "INSERT INTO hook_run (lease, host, kind, state) VALUES (?,?,?,'pending') ON CONFLICT DO NOTHING",
         [(lease, host, kind) for host in hosts],
@@ -85,6 +88,7 @@ def insert_hooks(conn: sqlite3.Connection, lease: str, hosts: Iterable[str], kin
 
 
 def list_hooks(conn: sqlite3.Connection, *, lease: str = "", only_open: bool = True) -> list[HookRow]:
+    """Hooks of a lease, or of all leases; with only_open those that wait or run."""
     where = "state IN ('pending', 'running')" if only_open else "1"
     rows = conn.execute(
         "SELECT lease, host, kind, state, attempts, begun_at, ended_at, exit_status, note FROM hook_run"

@@ -132,7 +132,7 @@ EXCERPTS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"^RuntimeSeconds$", "runtime", "s"),
     )
 )
-# Words that differ from the property name in `where`; a power property carries these beside its reading.
+# What a power property carries beside its reading.
 EXCERPT_EXTRAS = {"ApparentVA": ("apparent_power", "VA"), "ReactiveVAR": ("reactive_power", "var")}
 
 # Parts of a path that say what kind of thing follows, not which one.

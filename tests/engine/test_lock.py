@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetctl.engine import child
 from fleetctl.engine.lock import EngineLock, is_running
 from fleetctl.errors import ConflictError, StoreReadOnlyError
 
@@ -53,3 +54,17 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreReadOnlyError), EngineLock(tmp_path / "file" / "fleet.db"):
         pass
+
+
+def test_the_log_of_an_engine_is_never_open_to_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "engine_command", lambda config: [sys.executable, "-c", "print('up')"])
+    before = os.umask(0)
+    try:
+        started = child.ensure_engine(tmp_path / "fleet.db", None, follow=False)
+    finally:
+        os.umask(before)
+    assert started is not None
+    assert started.wait(30) == 0
+    log = child.log_path(tmp_path / "fleet.db")
+    assert log.stat().st_mode & 0o777 == 0o640
+    assert log.read_text() == "up\n"
