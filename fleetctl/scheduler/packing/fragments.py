@@ -7,7 +7,7 @@ cards too full for it; the expectation over the classes, weighted by how often t
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,9 @@ from fleetctl.scheduler.packing.task import WHOLE, TaskClass
 # Classes beyond the most frequent ones change the expectation by less than the step scores are rounded to.
 MAX_CLASSES = 512
 MAX_KNOWN = 200_000
-BATCH = 256  # measured at once
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 FreeParts = tuple[int, int, tuple[int, ...]]  # steps of CPU and of memory, free milli of each card
 
 
@@ -35,9 +35,14 @@ class ClassMix:
         sizes = [(kind, _nodes(kind, max_cards)) for kind, _ in kept]
         self._cpu = np.array([-(-kind.cpu_milli // n) for kind, n in sizes])
         self._memory = np.array([-(-kind.memory_mib // n) for kind, n in sizes])
-        self._cards = np.array([kind.cards if n == 1 else max_cards for kind, n in sizes])
-        milli = np.array([kind.milli for kind, _ in kept], dtype=np.int64)
-        self._levels, self._level_of = np.unique(milli, return_inverse=True)
+        wanted = [kind.cards if n == 1 else max_cards for kind, n in sizes]
+        # Classes that ask for the same cards lose the same ones where they fit; which fit is a matter of CPU and memory.
+        asks = [(kind.milli, cards) for (kind, _), cards in zip(kept, wanted, strict=True)]
+        self._asks = list(dict.fromkeys(asks))
+        self._levels = sorted({milli for milli, _ in self._asks})
+        self._ask_of = np.array([self._asks.index(ask) for ask in asks], dtype=np.int64)
+        self._lost: dict[tuple[int, ...], Floats] = {}
+        self._weights: dict[tuple[int, int], Floats] = {}
         # Between two demands more or less CPU or memory changes nothing, so nodes are told apart by steps only.
         self.cpu_steps: Ints = np.unique(self._cpu).astype(np.int64)
         self.memory_steps: Ints = np.unique(self._memory).astype(np.int64)
@@ -60,31 +65,43 @@ class ClassMix:
         """Fragments (milli-cards) of these parts and of all asked for lately."""
         known = self._known
         new = [parts for parts in wanted if parts not in known]
-        if new:
-            if len(known) + len(new) > MAX_KNOWN:
-                known.clear()
-                new = list(wanted)
-            new = list(dict.fromkeys(new))
-            for start in range(0, len(new), BATCH):
-                batch = new[start : start + BATCH]
-                known.update(zip(batch, self._measure(batch), strict=True))
+        if len(known) + len(new) > MAX_KNOWN:
+            known.clear()
+            new = list(wanted)
+        for parts in new:
+            known[parts] = float(self._weigh(parts[0], parts[1]) @ self._lose(parts[2]))
         return known
 
-    def _measure(self, wanted: Sequence[FreeParts]) -> list[float]:
-        if not self:
-            return [0.0] * len(wanted)
-        widest = max(len(cards) for _, _, cards in wanted) or 1
-        free = np.array([cards + (0,) * (widest - len(cards)) for _, _, cards in wanted], dtype=np.int64)
-        total = free.sum(axis=1)
-        cpu = np.concatenate(([-1], self.cpu_steps))[[step for step, _, _ in wanted]][:, None]
-        memory = np.concatenate(([-1], self.memory_steps))[[step for _, step, _ in wanted]][:, None]
-        # per distinct share: how many cards can give it, and the free milli of those that cannot
-        usable = free[:, :, None] >= self._levels
-        room = usable.sum(axis=1)[:, self._level_of]
-        small = np.where(usable, 0, free[:, :, None]).sum(axis=1)[:, self._level_of]
-        fits = (self._cpu <= cpu) & (self._memory <= memory) & (room >= self._cards)
-        lost: list[float] = (np.where(fits, small, total[:, None]) @ self.shares).tolist()
+    def _lose(self, cards: tuple[int, ...]) -> Floats:
+        """Per ask the milli-cards lost where CPU and memory suffice; at the end all that are free."""
+        lost = self._lost.get(cards)
+        if lost is None:
+            if len(self._lost) >= MAX_KNOWN // 4:
+                self._lost.clear()
+            total, small, room = sum(cards), {}, {}
+            below, left = 0, len(cards)  # free milli on cards too full for a share, and how many are not
+            for milli in self._levels:
+                while left and cards[left - 1] < milli:  # cards are in descending order
+                    left -= 1
+                    below += cards[left]
+                small[milli], room[milli] = below, left
+            values = [small[milli] if room[milli] >= count else total for milli, count in self._asks]
+            lost = self._lost[cards] = np.array([*values, total], dtype=np.float64)
         return lost
+
+    def _weigh(self, cpu_step: int, memory_step: int) -> Floats:
+        """Per ask the share of classes that CPU and memory suffice for; at the end that of all others."""
+        weights = self._weights.get((cpu_step, memory_step))
+        if weights is None:
+            if len(self._weights) >= MAX_KNOWN // 8:
+                self._weights.clear()
+            cpu = self._cpu_list[cpu_step - 1] if cpu_step else -1
+            memory = self._memory_list[memory_step - 1] if memory_step else -1
+            fits = np.where((self._cpu <= cpu) & (self._memory <= memory), self.shares, 0.0)
+            each = np.bincount(self._ask_of, fits, len(self._asks))
+            rest = max(0.0, 1.0 - float(fits.sum())) if self else 0.0
+            weights = self._weights[cpu_step, memory_step] = np.append(each, rest)
+        return weights
 
 
 def count_classes(kinds: Iterable[TaskClass]) -> dict[TaskClass, float]:

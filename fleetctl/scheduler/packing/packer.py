@@ -26,11 +26,13 @@ MAX_ROWS_BYTES = 96 * 2**20
 MAX_KEPT = 200_000  # entries of each thing that is kept
 MAX_MASKS = 256
 KEEP_CHANGES = 4096  # beyond four per node
+FEW = 64  # nodes up to which finding those that are alike costs more than it saves
 _STEPS = 1 << 10  # more than CPU or memory has steps
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Choices = npt.NDArray[np.object_]  # of _Choice or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class _Row:
     policy: Policy
     able: Mask  # right model and site
     scores: Ints
-    picks: list[_Choice | None]  # what each score came from
+    picks: Choices  # what each score came from
     choices: dict[int, _Choice | None] = field(default_factory=dict)
     seen: int = -1
 
@@ -297,7 +299,7 @@ class Packer:
         if row is None:
             if len(self._rows) >= self._max_rows:
                 del self._rows[next(iter(self._rows))]  # the one not asked for longest
-            row = _Row(kind, policy, self.able(kind), np.full(len(self.nodes), NO), [None] * len(self.nodes))
+            row = _Row(kind, policy, self.able(kind), np.full(len(self.nodes), NO), np.full(len(self.nodes), None))
         self._rows[key] = row
         start = row.seen - self._forgotten
         row.seen = self._forgotten + len(self._changes)
@@ -316,13 +318,18 @@ class Packer:
         nodes = nodes[fits]
         if not len(nodes):
             return
-        found = self._work_out(row, self._keys(row, nodes).tolist())
-        if None in found:
-            some = np.array([c is not None for c in found])
-            nodes = nodes[some]
-        choices = [c for c in found if c is not None]
+        keys = self._keys(row, nodes)
+        if len(nodes) > FEW:
+            keys, place = np.unique(keys, return_inverse=True)
+            choices = self._work_out(row, keys.tolist())[place]
+        else:
+            choices = self._work_out(row, keys.tolist())
+        able = choices != None  # noqa: E711 - element by element
+        if not able.all():
+            nodes, choices = nodes[able], choices[able]
+        costs = np.array([c.cost for c in choices.tolist()])
         after = After(
-            np.array([c.cost for c in choices]),
+            costs,
             self.cpu_milli[nodes] - kind.cpu_milli,
             self.memory_mib[nodes] - kind.memory_mib,
             self.free_milli[nodes] - kind.demand_milli,
@@ -332,12 +339,10 @@ class Packer:
         )
         scores = row.policy.rank(after)
         if self._capped:
-            more = np.array([c.more_w for c in choices]) + after.more_cpu_w
+            more = np.array([c.more_w for c in choices.tolist()]) + after.more_cpu_w
             scores[self._node_w[nodes] + more > self._cap_w[nodes]] = NO
         row.scores[nodes] = scores
-        picks = row.picks
-        for node, choice in zip(nodes.tolist(), choices, strict=True):
-            picks[node] = choice
+        row.picks[nodes] = choices
 
     def _keys(self, row: _Row, nodes: Ints) -> Ints:
         """One number per node that tells apart what the best choice of cards depends on."""
@@ -347,7 +352,7 @@ class Packer:
         cpu, memory = self._mix.steps(self.cpu_milli[nodes] - kind.cpu_milli, self.memory_mib[nodes] - kind.memory_mib)
         return (self._parts[nodes] * _STEPS + cpu) * _STEPS + memory
 
-    def _work_out(self, row: _Row, keys: Sequence[int]) -> list[_Choice | None]:
+    def _work_out(self, row: _Row, keys: Sequence[int]) -> Choices:
         """The choice for each of these keys, from what is kept or worked out now, all new ones at once."""
         kept = row.choices
         new = {key for key in keys if key not in kept}
@@ -375,7 +380,9 @@ class Packer:
         known = self._mix.expect(wanted) if mixed and wanted else {}
         for key, model, before, after, choices in cases:
             kept[key] = self._best(row.policy, model, before, after, choices, known)
-        return [kept[key] for key in keys]
+        found = np.empty(len(keys), dtype=object)
+        found[:] = [kept[key] for key in keys]
+        return found
 
     def _best(
         self,
