@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fleetctl.model.probe import Output
 from fleetctl.model.reading import ProbeResult
 from fleetctl.probes.prometheus import Sample, samples
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Card, Sheet
 
 
@@ -38,6 +39,8 @@ def exporter_parser(exporter: Exporter) -> Callable[[Output], ProbeResult]:
         sheet = Sheet(exporter.vendor)
         text = sheet.text_of(output)
         cards: dict[str, Card] = {}
+        if len(text) < 2000 and "{" not in text and shell_refusal(sheet, text):
+            return sheet.result()
         seen = 0
         for item in samples(text):
             if isinstance(item, tuple):

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from fleetctl.model.probe import Output
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.text import whole, word
 from fleetctl.probes.trees import read_json
@@ -56,12 +57,12 @@ def _refusal(sheet: Sheet, text: str) -> bool:
     low = text[:4000].lower()
     if "no amd gpus" in low or "no gpus" in low or "no supported" in low or "no device" in low or "no dcu" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
-    elif "command not found" in low or "no such file or directory" in low:
-        sheet.find(FindingKind.MISSING_TOOL, "no such tool on the host", text[:2000])
+    elif shell_refusal(sheet, text):
+        return True
     elif "driver not initialized" in low or "not loaded" in low or "rsmi_status" in low or "driver is not" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the driver is not loaded", text[:2000])
         sheet.fault("driver", "not_loaded", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
-    elif "permission denied" in low or "error code:" in low:
+    elif "error code:" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the tool refuses", text[:2000])
     else:
         return False

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from fleetctl.model.probe import Output
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.text import identifier, is_unknown, split_number, whole, word
 from fleetctl.probes.trees import MAX_PATH, lines_of_tree, paths_of_tree, read_json
@@ -59,15 +60,19 @@ def refusal(sheet: Sheet, text: str) -> bool:
     low = text[:4000].lower()
     if "error code:" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the tool refuses", text[:2000])
-    elif "no amd gpu" in low or "no gpu" in low or "amdsmi_status_no_drv" in low or "driver not loaded" in low:
+    elif (
+        "no amd gpu" in low
+        or "no gpu" in low
+        or "no device" in low
+        or "amdsmi_status_no_drv" in low
+        or "driver not loaded" in low
+    ):
         kind = FindingKind.TOOL_FAILED if "driver" in low or "no_drv" in low else FindingKind.NO_DEVICES
         sheet.find(kind, "the driver sees no card or is not loaded", text[:2000])
         if kind is FindingKind.TOOL_FAILED:
             sheet.fault("driver", "not_loaded", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
-    elif "command not found" in low or "no such file or directory" in low:
-        sheet.find(FindingKind.MISSING_TOOL, "no such tool on the host", text[:2000])
     else:
-        return False
+        return shell_refusal(sheet, text)
     return True
 
 

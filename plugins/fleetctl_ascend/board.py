@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fleetctl.model.reading import FaultAction, FindingKind
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Card, Sheet
 
 # (words, kind, meaning, fault code). The tool prints these on stdout or stderr and exits with another status than 0.
@@ -13,11 +14,10 @@ _SAID = (
     ("dcmi model initialized failed", FindingKind.TOOL_FAILED, "the driver's interface cannot start", "dcmi_failed"),
     ("can't get device count", FindingKind.TOOL_FAILED, "the driver's interface cannot start", "dcmi_failed"),
     ("drvmng", FindingKind.TOOL_FAILED, "the driver's interface cannot start", "dcmi_failed"),
-    ("command not found", FindingKind.MISSING_TOOL, "no such tool on the host", ""),
-    ("no such file or directory", FindingKind.MISSING_TOOL, "no such tool on the host", ""),
+    ("no device", FindingKind.NO_DEVICES, "the driver sees no card", ""),
     ("no npu device", FindingKind.NO_DEVICES, "the driver sees no card", ""),
     ("there is no npu", FindingKind.NO_DEVICES, "the driver sees no card", ""),
-    ("permission denied", FindingKind.TOOL_FAILED, "needs group HwHiAiUser or root", ""),
+    ("permission denied", FindingKind.NOT_PERMITTED, "needs group HwHiAiUser or root", ""),
     ("error while loading shared libraries", FindingKind.TOOL_FAILED, "a library of the driver is missing", "library_missing"),
     ("this device does not support", FindingKind.TOOL_FAILED, "the card does not know this question", ""),
     ("not support", FindingKind.TOOL_FAILED, "the card does not know this question", ""),
@@ -35,7 +35,7 @@ def refusal(sheet: Sheet, text: str, device: str | None = None) -> bool:
             elif code:
                 sheet.fault("driver", code, text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
             return True
-    return False
+    return shell_refusal(sheet, text)
 
 
 class Board:

@@ -64,7 +64,8 @@ def parse_series(output: Output) -> ProbeResult:
         if "dev_id" in cells:
             heads = cells
         elif not heads or len(cells) != len(heads) or whole(cells[heads.index("dev_id")]) is None:
-            sheet.unread("a row that does not fit its header", line, number)
+            if heads or not refusal(sheet, line):
+                sheet.unread("a row that does not fit its header", line, number)
         else:
             last[cells[heads.index("dev_id")]] = (number, dict(zip(heads, cells, strict=True)))
     for index, (number, row) in last.items():

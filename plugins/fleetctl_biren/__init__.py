@@ -5,6 +5,7 @@ from pathlib import Path
 from fleetctl.model.probe import Probe
 from fleetctl.model.reading import FindingKind
 from fleetctl.plugin import Parser, Plugin
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Sheet
 from fleetctl.probes.smi import Family, csv_parser, table_parser
 from fleetctl.probes.smi.csv_form import looks_like_csv
@@ -19,9 +20,9 @@ FIELDS = ("index", "uuid", "name", "pci.bus_id", "memory.used", "memory.total", 
 def refusal(sheet: Sheet, text: str) -> bool:
     """brsmi's own errors, as far as they can be guessed: nothing here becomes a value."""
     low = text[:2000].lower()
-    if "command not found" in low or "no such file or directory" in low:
-        sheet.find(FindingKind.MISSING_TOOL, "no such tool on the host", text[:2000])
-    elif "no device" in low:
+    if shell_refusal(sheet, text):
+        return True
+    if "no device" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
     elif "error" in low or "invalid" in low or "usage:" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the tool refuses", text[:2000])

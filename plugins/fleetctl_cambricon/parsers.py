@@ -10,6 +10,7 @@ from fleetctl.plugin import Parser
 from fleetctl.probes.detect_json import detect_parser
 from fleetctl.probes.exporter import Exporter, exporter_parser
 from fleetctl.probes.prometheus import looks_like_exporter
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Sheet
 from fleetctl.probes.tables import Boxed, boxed_parser, name, pair, put, state
 from fleetctl.probes.trees import lines_of_tree, paths_of_tree
@@ -25,8 +26,7 @@ def refusal(sheet: Sheet, text: str) -> bool:
     if "no cambricon" in low or "no mlu" in low or "no device" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
         return True
-    if "command not found" in low or "no such file" in low:
-        sheet.find(FindingKind.MISSING_TOOL, "no such tool on the host", text[:2000])
+    if shell_refusal(sheet, text):
         return True
     if "cndev" in low and ("error" in low or "fail" in low):
         sheet.find(FindingKind.TOOL_FAILED, "the driver's library cannot start", text[:2000])

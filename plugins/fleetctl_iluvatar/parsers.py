@@ -7,6 +7,7 @@ from fleetctl.plugin import Parser
 from fleetctl.probes.detect_json import detect_parser
 from fleetctl.probes.exporter import Exporter, exporter_parser
 from fleetctl.probes.prometheus import Sample, looks_like_exporter
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.smi import Family, csv_parser, list_parser, table_parser, text_parser, xml_parser
 from fleetctl.probes.smi.csv_form import looks_like_csv
@@ -25,8 +26,8 @@ def refusal(sheet: Sheet, text: str) -> bool:
     if "no devices were found" in low or "no device" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
         sheet.expected = 0
-    elif "command not found" in low or "no such file or directory" in low:
-        sheet.find(FindingKind.MISSING_TOOL, "no such tool on the host", text[:2000])
+    elif shell_refusal(sheet, text):
+        return True
     elif "failed to initialize" in low or "driver not loaded" in low or "couldn't communicate" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the library cannot start", text[:2000])
         sheet.fault("driver", "ixml_failed", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)

@@ -10,6 +10,7 @@ from fleetctl.model.probe import Output
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
 from fleetctl.plugin import Parser
 from fleetctl.probes.detect_json import detect_parser
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Sheet
 from fleetctl.probes.smi import Family, table_parser
 from fleetctl.probes.text import pci_address, whole
@@ -27,8 +28,8 @@ def refusal(sheet: Sheet, text: str) -> bool:
     low = text[:2000].lower()
     if "no device" in low or "no xpu" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
-    elif "command not found" in low or "no such file or directory" in low:
-        sheet.find(FindingKind.MISSING_TOOL, "no such tool on the host", text[:2000])
+    elif shell_refusal(sheet, text):
+        return True
     elif "xpuml" in low or "failed to init" in low or ("driver" in low and "not" in low):
         sheet.find(FindingKind.TOOL_FAILED, "the library cannot start", text[:2000])
         sheet.fault("driver", "xpuml_failed", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)

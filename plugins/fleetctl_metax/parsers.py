@@ -8,6 +8,7 @@ from fleetctl.model.probe import Output
 from fleetctl.model.reading import FaultAction, FindingKind, ProbeResult
 from fleetctl.plugin import Parser
 from fleetctl.probes.detect_json import detect_parser
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.tables import Boxed, boxed_parser, name, pair, put, state
 from fleetctl.probes.text import whole
@@ -19,8 +20,8 @@ def refusal(sheet: Sheet, text: str) -> bool:
     low = text[:2000].lower()
     if "no gpu" in low or "no device" in low or "not found any" in low:
         sheet.find(FindingKind.NO_DEVICES, "the driver sees no card", text[:2000])
-    elif "command not found" in low or "no such file" in low:
-        sheet.find(FindingKind.MISSING_TOOL, "no such tool on the host", text[:2000])
+    elif shell_refusal(sheet, text):
+        return True
     elif "mxsml" in low or "failed to init" in low or "driver not" in low:
         sheet.find(FindingKind.TOOL_FAILED, "the driver's library cannot start", text[:2000])
         sheet.fault("driver", "mxsml_failed", text.strip()[:300], action=FaultAction.STOP_NEW_WORK)
@@ -194,7 +195,7 @@ def parse_topo(output: Output) -> ProbeResult:
                 sheet.link(card, f"{cells[0]}-{peer}", "metaxlink", True, peer=peer)
             if links:
                 card.values["links_up"] = len(links)
-    if not sheet.cards:
+    if not sheet.cards and not refusal(sheet, text):
         sheet.unread("no matrix in it", text)
     return sheet.result()
 

@@ -112,7 +112,7 @@ def parse_topo(output: Output) -> ProbeResult:
                 sheet.link(card, f"{cells[0]}-{peer}", "nvlink", True, peer=peer)
         if links:
             card.values["links_up"] = links
-    if not sheet.cards:
+    if not sheet.cards and not refusal(sheet, output.stdout):
         sheet.unread("no matrix in it", output.stdout)
     return sheet.result()
 
@@ -149,7 +149,7 @@ def parse_help(output: Output) -> ProbeResult:
             fields += re.findall(r'"([\w.]+)"', line)
     if fields:
         sheet.facts["query_fields"] = ",".join(fields)
-    else:
+    elif not refusal(sheet, output.stdout):
         sheet.unread("no field in it", output.stdout)
     return sheet.result()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from fleetctl.model.reading import FaultAction, FindingKind
+from fleetctl.probes.refusals import shell_refusal
 from fleetctl.probes.sheet import Sheet
 from fleetctl.probes.text import pci_address
 
@@ -19,15 +20,18 @@ _SAID = (
     ("driver not loaded", FindingKind.TOOL_FAILED, "the driver is not loaded", "not_loaded"),
     ("no devices were found", FindingKind.NO_DEVICES, "the driver sees no card", ""),
     ("no devices found", FindingKind.NO_DEVICES, "the driver sees no card", ""),
-    ("nvidia-smi: command not found", FindingKind.MISSING_TOOL, "no such tool on the host", ""),
-    ("nvidia-smi: not found", FindingKind.MISSING_TOOL, "no such tool on the host", ""),
-    ("nvidia-smi: no such file", FindingKind.MISSING_TOOL, "no such tool on the host", ""),
+    ("couldn't find libnvidia-ml", FindingKind.TOOL_FAILED, "the driver's library is missing", "library_missing"),
+    ("insufficient permission", FindingKind.NOT_PERMITTED, "it may not be read with these rights", ""),
     ("failed to initialize nvml", FindingKind.TOOL_FAILED, "the library cannot start", "nvml_failed"),
     ("is not a valid field to query", FindingKind.TOOL_FAILED, "this driver does not know one of the fields", ""),
     ("invalid combination of input arguments", FindingKind.TOOL_FAILED, "this driver does not know the command", ""),
 )  # fmt: skip
 _TAIL = ("nvml library version", "terminating early due to previous", "make sure that the latest nvidia driver")
-_ACTIONS = {"library_mismatch": FaultAction.RESET_WHEN_IDLE, "not_loaded": FaultAction.STOP_NEW_WORK}
+_ACTIONS = {
+    "library_mismatch": FaultAction.RESET_WHEN_IDLE,
+    "library_missing": FaultAction.STOP_NEW_WORK,
+    "not_loaded": FaultAction.STOP_NEW_WORK,
+}
 
 
 def refusal(sheet: Sheet, text: str) -> bool:
@@ -49,4 +53,4 @@ def refusal(sheet: Sheet, text: str) -> bool:
         device = pci_address(address[0]) if address else None
         sheet.fault("bus", "lost", match[0].strip(), device=device, action=FaultAction.ISOLATE)
         said = True
-    return said or low.strip().startswith(_TAIL)
+    return said or low.strip().startswith(_TAIL) or shell_refusal(sheet, text)
