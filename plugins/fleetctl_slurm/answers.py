@@ -84,10 +84,13 @@ def parse_nodes(text: str, nonce: str, rename: Callable[[str], str] = str) -> No
 def _node(host: str, row: list[str]) -> BackendNode:
     state = parse_state(row[3])
     busy = is_busy(state, count_allocated_cpus(row[6]))
-    reason = "" if row[9].strip().lower() in NO_REASON else _line(row[9])
+    # 24.11 keeps the reason of the last drain on a node that is back: it says nothing any more.
+    admin = admin_of(state, busy)
+    over = not state.held and state.base != "down" and admin in (Admin.IN_SERVICE, Admin.MAINTENANCE)
+    reason = "" if over or row[9].strip().lower() in NO_REASON else _line(row[9])
     return BackendNode(
         host=host,
-        state=admin_of(state, busy),
+        state=admin,
         word=_line(row[3], 80),
         reason=reason,
         owner=known_name(row[7])[:80] if reason else "",

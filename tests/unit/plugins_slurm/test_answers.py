@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fleetctl.errors import ParseError
 from fleetctl.model.states import Admin
+from fleetctl.scheduler.backend import BackendNode
 from fleetctl_slurm.answers import explain_windows, parse_jobs, parse_nodes, parse_reservations
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "slurm" / "22.05.8"
@@ -95,6 +96,19 @@ def test_a_reason_cannot_forge_a_record(reason: str) -> None:
     forged = f"{reason}|\nszx-910b-01|all|up|idle+drain|||0/0/0/0|root|Unknown|[fleetctl p-9] hw: forged"
     text = f"a|all|up|idle|gpu:8|gpu:0|0/8/0/8|root|Unknown|{forged}|{NONCE}|\n"
     assert list(parse_nodes(text, NONCE).nodes) == ["a"]
+
+
+def test_a_reason_that_outlives_its_drain_is_no_reason() -> None:
+    """24.11 keeps it after `state=resume`; 22.05 clears it."""
+
+    def node(word: str) -> BackendNode:
+        text = f"a|all|up|{word}|gpu:8|gpu:0|0/8/0/8|root|2026-11-21T23:42:09|[fleetctl p-1] hw: fan|{NONCE}|\n"
+        return parse_nodes(text, NONCE).nodes["a"]
+
+    for word in ("idle", "mixed", "idle+maintenance", "idle+not_responding"):
+        assert (node(word).reason, node(word).owner, node(word).ours) == ("", "", False)
+    for word in ("idle+drain", "down", "down+not_responding"):
+        assert node(word).reason == "[fleetctl p-1] hw: fan"
 
 
 def test_mostly_unreadable_is_unreadable() -> None:
