@@ -28,6 +28,21 @@ QUANTITIES = {
     "CFM": "air_flow",
     "kPa": "pressure",
 }
+# Units as pyghmi and ipmitool write them, in lower case.
+_UNITS = {
+    "rpm": "rpm",
+    "watts": "W",
+    "volts": "V",
+    "amps": "A",
+    "degrees c": "C",
+    "degrees f": "F",
+    "degrees k": "K",
+    "percent": "%",
+    "joules": "J",
+    "hertz": "Hz",
+    "cfm": "CFM",
+    "unspecified": "",
+}
 # Sensor names that vendors use for the draw of the whole machine, best first.
 TOTAL_NAMES = tuple(
     re.compile(p, re.IGNORECASE)
@@ -70,7 +85,7 @@ def clean(name: str) -> str:
 def unit_of(suffix: str) -> str:
     """`°C`, ` W`, ` RPM` as our units."""
     text = suffix.strip().replace("°", "")
-    return {"RPM": "rpm", "Watts": "W", "Volts": "V", "Amps": "A", "Degrees C": "C"}.get(text, text)
+    return _UNITS.get(text.lower(), text)
 
 
 def read_sensors(

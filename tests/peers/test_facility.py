@@ -23,6 +23,8 @@ from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError,
 from fleetctl.facility.endpoint import Credentials, parse_url
 from fleetctl.facility.source import open_source
 from fleetctl.model.facility import EndpointReport, SourceTrouble
+from fleetctl.model.probe import Output
+from fleetctl_ipmi.inband import parse_power, parse_sensors
 
 _NAMED = os.environ.get("FLEETCTL_TESTBED")
 _PLACES = [Path(_NAMED)] if _NAMED else [p / "shared/testbed/facility" for p in Path(__file__).resolve().parents]
@@ -291,3 +293,29 @@ async def test_actions_reach_the_bmc(bed: Path, target: Callable[..., Target]) -
 
 def test_trouble_has_a_word_for_each() -> None:
     assert len(SourceTrouble) == 9
+
+
+def _ipmitool(one: Target, *words: str) -> Output:
+    command = ["ipmitool", "-I", "lanplus", "-C", "3", "-N", "2", "-R", "1", "-E"]
+    command += ["-U", one["user"], "-H", one["addr"], "-p", str(one["port"]), *words]
+    environment = {**os.environ, "IPMI_PASSWORD": one["password"]}
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=60, check=False)
+    return Output(done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"), done.returncode)
+
+
+async def test_what_ipmitool_prints_on_a_host(bed: Path, target: Callable[..., Target]) -> None:
+    """In-band and over the network ipmitool prints the same text; the simulator has the network only."""
+    one = target("ipmi", "gpu8u")
+    sensors = parse_sensors(_ipmitool(one, "sdr", "elist", "full"))
+    got = {r.device.where: r.values.get("value") for r in sensors.readings if r.device.kind == "sensor"}
+    for line in csv.DictReader((bed / "ipmi/gpu8u/expected.tsv").read_text().splitlines(), delimiter="\t"):
+        if line["unit"] != "discrete":
+            wanted = None if line["value"] == "na" else pytest.approx(float(line["value"]), rel=0.02, abs=0.01)
+            assert got[line["sensor"]] == wanted, line
+    assert sensors.readings[0].values == {"inlet_temp_c": 23, "power_w": 4250}
+    assert not sensors.findings
+    assert parse_power(_ipmitool(one, "dcmi", "power", "reading")).readings[0].values == {"power_w": 4230}
+    twice = parse_sensors(_ipmitool(target("ipmi", "2u2s"), "sdr", "elist", "full"))
+    assert sorted(r.values["value"] or 0 for r in twice.readings if r.device.where == "Temp") == [48, 51]
+    table = parse_sensors(_ipmitool(target("ipmi", "2u2s"), "sensor"))
+    assert table.readings[0].values["inlet_temp_c"] == 23
