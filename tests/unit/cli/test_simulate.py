@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,14 @@ def test_a_wrong_column_is_named(files: tuple[str, str], tmp_path: Path, capsys:
     assert simulate((files[1], str(jobs))) == 2
     assert "line 1, column sn" in capsys.readouterr().err
     assert simulate((files[0], str(tmp_path / "none.csv"))) == 3
+
+
+def test_the_real_fleet_without_what_is_out_of_service(
+    call: Callable[..., tuple[int, str, str]], files: tuple[str, str]
+) -> None:
+    code, out, err = call("simulate", "--nodes", "fleet", "--jobs", files[1], "-o", "json")
+    assert code == 0
+    figures = json.loads(out)
+    assert 0 < figures["nodes"] < 6
+    assert "left out" in err
+    assert figures["placed"] > 0
