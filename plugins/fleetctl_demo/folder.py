@@ -13,7 +13,7 @@ from fleetctl_demo.machine import Machine
 from fleetctl_demo.server import USER, Keys
 
 
-def machines(fleet: Fleet, seed: int, faults: Mapping[str, frozenset[str]]) -> list[Machine]:
+def machines(fleet: Fleet, seed: int, faults: Mapping[str, frozenset[str]], *, calm: bool = False) -> list[Machine]:
     """Every host of the fleet; those of one rack share their jobs. faults: host name -> faults that stay on."""
     found = []
     for part in fleet.parts:
@@ -28,6 +28,7 @@ def machines(fleet: Fleet, seed: int, faults: Mapping[str, frozenset[str]]) -> l
                     neighbours=rack,
                     faults=faults.get(name, frozenset()),
                     model=part.model,
+                    calm=calm,
                 )
             )
     return found

@@ -26,7 +26,9 @@ async def serve(folder: Path, spec: dict[str, Any]) -> None:
         chosen = expand(nodes) if nodes else every[:: max(1, len(every) // 3)][:3]
         for name in chosen:
             faults.setdefault(name, set()).add(kind)
-    hosts = machines(fleet, spec["seed"], {name: frozenset(kinds) for name, kinds in faults.items()})
+    hosts = machines(
+        fleet, spec["seed"], {name: frozenset(kinds) for name, kinds in faults.items()}, calm=bool(spec.get("calm"))
+    )
     _raise_file_limit(len(hosts) * 2 + 256)
     keys = make_keys(folder)
     servers = DemoServers(hosts, keys)

@@ -24,7 +24,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         command = [sys.executable, "-m", "fleetctl_demo.serve", str(tmp_path)]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         children.append(child)
-        spec = {"fleet": "city", "hosts": hosts, "seed": 3, "faults": faults, "interval_s": interval_s}
+        spec = {"fleet": "city", "hosts": hosts, "seed": 3, "faults": faults, "interval_s": interval_s, "calm": True}
         assert child.stdin is not None
         assert child.stdout is not None
         child.stdin.write(json.dumps(spec).encode() + b"\n")
