@@ -43,7 +43,7 @@ def demo(
 ) -> None:
     """Serve a simulated fleet behind real SSH servers on loopback, and open the console on it."""
     spec = {
-        "fleet": fleet,
+        "fleet": _fleet(fleet),
         "hosts": hosts,
         "seed": seed,
         "faults": _faults(fault or []),
@@ -57,6 +57,14 @@ def demo(
 
         context.set_options(replace(context.options(), config=config))
         open_console()
+
+
+def _fleet(name: str) -> str:
+    """The name itself, refused here: the servers' process could say no only in its own words."""
+    from fleetctl_demo.fleets import find_fleet
+
+    find_fleet(name)
+    return name
 
 
 def _faults(words: list[str]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetctl.cli.app import run
 from fleetctl.model.probe import Output
 from fleetctl.plugin import load_plugin
 from fleetctl.probes.fetch import serves
@@ -136,3 +137,9 @@ def test_the_real_probes_read_the_simulated_tools_completely(
         assert result.findings == (), probe.name
         if any(reading.device.kind == "card" for reading in result.readings):
             assert len(result.readings) == len(cards), probe.name
+
+
+def test_an_unknown_fleet_or_fault_is_refused_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", "--headless", "--fleet", "nope"]) == 3
+    assert "known: city" in capsys.readouterr().err
+    assert run(["demo", "--headless", "--fault", "nope"]) == 2
