@@ -64,6 +64,7 @@ class Collector:
         self._on_stats = on_stats
         self._programs: dict[LoopForm, bytes] = {}
         self._pending: dict[int, dict[str, HostReport]] = {}
+        self._handing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._tally = RoundTally(0)
         self._frozen = False
@@ -151,15 +152,17 @@ class Collector:
     async def _flush_for_ever(self, on_reports: OnReports) -> None:
         while True:
             await self.clock.sleep(FLUSH_S)
-            await self._flush(on_reports)
+            await self.hand_over(on_reports)
 
-    async def _flush(self, on_reports: OnReports) -> None:
-        while self._pending:
-            slot = min(self._pending)
-            reports = list(self._pending.pop(slot).values())
-            before = self.clock.monotonic()
-            await on_reports(slot, reports)
-            self._tally.handed_s = max(self._tally.handed_s, self.clock.monotonic() - before)
+    async def hand_over(self, on_reports: OnReports) -> None:
+        """Hand on what has come so far, after what is being handed on now; before an end that should lose no answer."""
+        async with self._handing:
+            while self._pending:
+                slot = min(self._pending)
+                reports = list(self._pending.pop(slot).values())
+                before = self.clock.monotonic()
+                await on_reports(slot, reports)
+                self._tally.handed_s = max(self._tally.handed_s, self.clock.monotonic() - before)
 
     async def _close(self, flusher: asyncio.Task[None]) -> None:
         tasks = [flusher, *self._tasks]

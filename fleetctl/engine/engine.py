@@ -108,7 +108,7 @@ class Engine:
         )
         tasks = [
             asyncio.create_task(collector.run(self._keep), name="collector"),
-            asyncio.create_task(self._note_rounds(closed, rounds, on_round), name="rounds"),
+            asyncio.create_task(self._note_rounds(collector, closed, rounds, on_round), name="rounds"),
             asyncio.create_task(self._act(), name="scheduler"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self._run_hooks(transports), name="hooks"),
@@ -143,7 +143,11 @@ class Engine:
         return [asyncio.create_task(lane.run(), name="outside schedulers")]
 
     async def _note_rounds(
-        self, closed: asyncio.Queue[RoundStats], rounds: int | None, on_round: Callable[[int], None] | None
+        self,
+        collector: Collector,
+        closed: asyncio.Queue[RoundStats],
+        rounds: int | None,
+        on_round: Callable[[int], None] | None,
     ) -> None:
         done = 0
         while rounds is None or done < rounds:
@@ -152,6 +156,8 @@ class Engine:
                 continue  # the slot in which we started
             await self._guarded(self._note_round, stats)
             done += 1
+            if done == rounds:
+                await collector.hand_over(self._keep)  # the end comes with what the last round heard
             if on_round is not None:
                 on_round(done)
 

@@ -13,7 +13,7 @@ from fleetctl.config.schema import Config, HostGroup, Poll, Site, Ssh
 from fleetctl.inventory.inventory import build_inventory
 from fleetctl.model.probe import Output, Probe
 from fleetctl.model.reading import ProbeResult
-from fleetctl.model.report import ErrorKind
+from fleetctl.model.report import ErrorKind, HostReport
 from fleetctl.model.states import Reach
 from fleetctl.plugin import Plugin
 from tests.fakes.clock import FakeClock
@@ -222,3 +222,25 @@ async def test_one_round_without_a_loop():
     assert [r.host for r in reports] == ["n0", "n1", "n2"]
     assert [r.error for r in reports] == [None, ErrorKind.UNREACHABLE, ErrorKind.AUTH]
     assert reports[0].blocks[0].rows[0][0] == 1.0
+
+
+async def test_what_has_come_is_handed_over_before_an_end_behind_what_is_on_its_way():
+    bed = Bed()
+    report = HostReport("n0", 0.0, Reach.FRESH)
+    bed.collector._pending = {60: {"n0": report}}
+    gate, taken = asyncio.Event(), []
+
+    async def slow(slot, reports):
+        await gate.wait()
+        taken.append(slot)
+
+    first = asyncio.create_task(bed.collector.hand_over(slow))
+    await asyncio.sleep(0)
+    bed.collector._pending[120] = {"n0": report}
+    last = asyncio.create_task(bed.collector.hand_over(slow))
+    await asyncio.sleep(0)
+    assert not last.done()
+    gate.set()
+    await asyncio.gather(first, last)
+    assert taken == [60, 120]
+    assert not bed.collector._pending
