@@ -18,6 +18,7 @@ from fleetctl.scheduler.packing.record import Decision
 from fleetctl.scheduler.packing.task import Task, TaskClass
 
 LOOKED_AT = 64  # jobs of one class that are tried for a gap before a promise, shortest key first
+LOOK_AHEAD = 500  # jobs that may be found without room in one look at a line; the rest wait for the next look
 SAMPLES = 200  # of the fragments over time, at most
 
 _END, _ARRIVE, _DRAIN = 0, 1, 2  # at one moment, in this order
@@ -187,8 +188,8 @@ class Queue:
         heapq.heapify(heads)
         listed = list(buckets.values())
         promises: list[Promise] = []
-        gangs = starts = 0
-        while heads:
+        gangs = starts = refused = 0
+        while heads and refused < LOOK_AHEAD:
             (_key, number), place, looked = heapq.heappop(heads)
             bucket = listed[place]
             task = self._tasks[number]
@@ -201,6 +202,7 @@ class Queue:
                 self._start(number, task, shares, now, expected)
                 starts += 1
             else:
+                refused += 1
                 if not self._order.backfill:
                     break
                 gang = self._packer.is_gang(bucket.kind)

@@ -178,3 +178,10 @@ def test_the_clock_counts_only_deciding() -> None:
     ticks = itertools.count()
     figures, _ = replay(NODES, [job("a", 0, 10, 1)], Choices("queue"), lambda: float(next(ticks)))
     assert figures["speed"]["decisions_per_s"] == 1.0
+
+
+def test_one_look_at_a_long_line_of_odd_jobs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleetctl.scheduler.packing.queueing.LOOK_AHEAD", 3)
+    jobs = [Task(f"j{n}", TaskClass(cpu_milli=n + 1, cards=8), float(n), 50) for n in range(40)]
+    figures, decisions = play(jobs, "fleet")
+    assert figures["started"] == len(decisions) == 40
