@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fleetctl.model.probe import Probe
 from fleetctl.plugin import Plugin
+from fleetctl_metax.kernel import kernel_faults
 from fleetctl_metax.parsers import PARSERS, parse_show, parse_table
 
 _HERE = Path(__file__).parent
@@ -15,7 +16,7 @@ _FIND = (
 plugin = Plugin(
     name="metax",
     title="MetaX GPUs",
-    doc="mx-smi table, --show blocks, JSON and topology",
+    doc="mx-smi table, --show blocks, JSON and topology; error ids of the kernel drivers",
     probes=(
         Probe(
             name="metax.table",
@@ -40,4 +41,6 @@ plugin = Plugin(
     paths=("/opt/mxdriver/bin", "/opt/maca/bin", "/opt/htdriver/bin"),
     lease_env={"CUDA_VISIBLE_DEVICES": "{indexes}"},
     chips=_HERE / "chips.csv",
+    faults=_HERE / "faults.csv",
+    kernel_faults=kernel_faults,
 )

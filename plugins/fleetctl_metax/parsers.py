@@ -13,6 +13,7 @@ from fleetctl.probes.sheet import Card, Sheet
 from fleetctl.probes.tables import Boxed, boxed_parser, name, pair, put, state
 from fleetctl.probes.text import whole
 from fleetctl.probes.trees import MAX_PATH, lines_of_tree, paths_of_tree, read_json
+from fleetctl_metax.kernel import looks_like_kernel, parse_kernel
 
 
 def refusal(sheet: Sheet, text: str) -> bool:
@@ -208,4 +209,5 @@ PARSERS = (
            lambda text: "GPU#" in text[:8192]),
     Parser("metax.json", "mx-smi -j", parse_json, lambda text: text.lstrip()[:1] in ("{", "[") and "manufacturer" not in text[:2048]),
     detect_parser("metax"),
+    Parser("metax.kernel", "dmesg", parse_kernel, looks_like_kernel),
 )  # fmt: skip
