@@ -92,7 +92,7 @@ _HOME = re.compile(r"(/(?:home|Users)/)[^/\s]+")
 
 
 def scrub(text: str, host: Host, known: Sequence[str] = ()) -> str:
-    """Without the host's name, addresses, UUIDs, serials, mail addresses and home folders; lengths stay, so do columns."""
+    """Without the host's name, known names, addresses, UUIDs, serials, mail addresses and home folders; lengths stay, so do columns."""
     names = sorted(
         {n for n in (host.name, host.address or "", host.user or "", *known) if len(n) > 2}, key=len, reverse=True
     )
@@ -118,7 +118,8 @@ def _numbered(text: str) -> Callable[[re.Match[str]], str]:
 def save_recording(folder: Path, host: Host, answer: Answer) -> Path:
     """Write `<plugin>/<probe>.txt` and the `.json` that was understood of it; returns the path of the text."""
     serials = [d for r in answer.result.readings for d in (r.device.serial,) if d]
-    text = scrub(answer.output.stdout, host, serials)
+    users = {p.user for p in answer.result.processes if p.user and p.user != "root"}
+    text = scrub(answer.output.stdout, host, [*serials, *users])
     vendor, _, what = answer.probe.name.partition(".")
     place = folder / vendor
     place.mkdir(parents=True, exist_ok=True)

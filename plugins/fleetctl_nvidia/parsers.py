@@ -13,7 +13,7 @@ from fleetctl.probes.exporter import exporter_parser
 from fleetctl.probes.prometheus import looks_like_exporter
 from fleetctl.probes.smi import Family, csv_parser, list_parser, table_parser, text_parser, xml_parser
 from fleetctl.probes.smi.csv_form import looks_like_csv
-from fleetctl.probes.text import excerpt, scaled
+from fleetctl.probes.text import excerpt, scaled, whole, word
 from fleetctl_nvidia import tables
 from fleetctl_nvidia.exporters import DCGM, GPU_EXPORTER
 from fleetctl_nvidia.finish import finish
@@ -73,6 +73,23 @@ def parse_nvml(output: Output) -> ProbeResult:
 
 
 parse_xml = xml_parser(FAMILY, ("nvidia_smi_log",))
+USERS = "<!-- users of the processes above -->"
+
+
+def parse_detail(output: Output) -> ProbeResult:
+    """The XML, then USERS and `pid user` lines of ps for the processes in it. Without them the users stay unknown."""
+    text, _, said = output.stdout.partition(f"\n{USERS}\n")
+    result = parse_xml(replace(output, stdout=text))
+    users: dict[int, str] = {}
+    for line in said.split("\n")[:4096]:
+        cells = line.split()
+        if len(cells) == 2 and (pid := whole(cells[0])) is not None and (user := word(cells[1])) is not None:
+            users[pid] = user[:64]
+    if not users:
+        return result
+    return replace(result, processes=tuple(replace(p, user=p.user or users.get(p.pid)) for p in result.processes))
+
+
 parse_list = list_parser(FAMILY)
 parse_dcgm = exporter_parser(DCGM)
 
@@ -81,7 +98,7 @@ PARSERS = (
     Parser("nvidia.query", "nvidia-smi --query-gpu=... --format=csv,nounits", parse_query,
            lambda text: "<?xml" not in text[:512] and "+---" not in text[:4096] and looks_like_csv(text),
            for_command=lambda command: csv_parser(FAMILY, (FIELDS, *_COMMON), asked=command)),
-    Parser("nvidia.xml", "nvidia-smi -q -x", parse_xml, lambda text: "<nvidia_smi_log" in text[:8192]),
+    Parser("nvidia.xml", "nvidia-smi -q -x", parse_detail, lambda text: "<nvidia_smi_log" in text[:8192]),
     Parser("nvidia.full", "nvidia-smi -q", text_parser(FAMILY),
            lambda text: "NVSMI LOG" in text[:8192] or "\nAttached GPUs" in text[:8192] or text.startswith("GPU 0000")),
     Parser("nvidia.table", "nvidia-smi", table_parser(FAMILY),

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from fleetctl.model.probe import Probe
 from fleetctl.probes.fetch import fetch, serves
-from fleetctl_nvidia.parsers import FIELDS, LEAST, NVML_COLUMNS, parse_dcgm, parse_nvml, parse_query, parse_xml
+from fleetctl_nvidia.parsers import (
+    FIELDS,
+    LEAST,
+    NVML_COLUMNS,
+    USERS,
+    parse_dcgm,
+    parse_detail,
+    parse_nvml,
+    parse_query,
+)
 
 # The tool, the loaded driver, or a card that nobody has installed anything for: each says something worth asking.
 DETECT = (
@@ -28,6 +37,12 @@ QUERY = (
     f'case "$o" in *"not a valid field"*) o=$(nvidia-smi --query-gpu={",".join(LEAST)} --format=csv,nounits 2>&1); '
     "e=$?;; esac; "
     "printf '%s\\n' \"$o\"; exit $e"
+)
+# The XML names processes but not whose they are: one ps over its pids says that, where any stand in it.
+DETAIL = (
+    "o=$(nvidia-smi -q -x); e=$?; printf '%s\\n' \"$o\"; "
+    "p=$(printf '%s\\n' \"$o\" | sed -n 's:.*<pid>\\([0-9]\\{1,9\\}\\)</pid>.*:\\1:p' | head -n 512 | tr '\\n' ,); "
+    f'[ -z "$p" ] || {{ echo \'{USERS}\'; ps -o pid=,user:32= -p "${{p%,}}" 2>/dev/null; }}; exit $e'
 )
 DCGM_URL = "http://localhost:9400/metrics"
 
@@ -53,8 +68,8 @@ PROBES = (
     ),
     Probe(
         name="nvidia.xml",
-        command="nvidia-smi -q -x",
-        parse=parse_xml,
+        command=DETAIL,
+        parse=parse_detail,
         detect=DETECT,
         timeout_s=30.0,
         every_s=300.0,
