@@ -99,10 +99,13 @@ class IpmiSession:
                 silent = low in ("", "none") or "timeout" in low or "timed out" in low or "unreachable" in low
                 if silent or isinstance(error, OSError):
                     raise UnreachableError(f"{self.endpoint.url}: no answer", hint="is it there?") from None
+                if "algorithm" in low or "cipher" in low:  # no word about the password yet: another client may agree
+                    raise ParseError(f"{self.endpoint.url}: {said[:160]}", hint="apt-get install ipmitool") from None
                 if "privilege" not in low:
                     break
-            except Exception as error:
-                raise UnreachableError(f"{self.endpoint.url}: {type(error).__name__}: {str(error)[:120]}") from None
+            except Exception as error:  # odd bytes in the answers that set up a session
+                text = f"{self.endpoint.url}: {type(error).__name__}: {str(error)[:120]}"
+                raise ParseError(text, hint="apt-get install ipmitool") from None
         self._denied = f"{self.endpoint.url} refuses {creds.user or 'nobody'}: {said[:160]}"
         raise AuthError(self._denied, hint="check user, password and privilege; they are not tried again")
 

@@ -8,12 +8,14 @@ from typing import Any
 from fleetctl.errors import ParseError, UsageError
 from fleetctl.facility.endpoint import Endpoint
 from fleetctl.model.facility import EndpointReport, Measurement, PointState, RawValue, SourceFinding, SourceTrouble
+from fleetctl_ipmi.fallback import IpmitoolReader, NoSessionError, installed
 from fleetctl_ipmi.sensors import SensorValue, dcmi_power, read_sensors, total_power
 from fleetctl_ipmi.session import IpmiSession
 
 _DCMI = 0xDC
 _NOT_PRESENT = 0xCB  # completion code: requested sensor not present
 MAX_SENSORS = 1_024
+TOOL_S = 3600.0
 
 
 class IpmiSource:
@@ -22,13 +24,43 @@ class IpmiSource:
         self.session = IpmiSession(endpoint)
         self._device: dict[str, str] = {}
         self._sdr: Any = None
+        self._tool: IpmitoolReader | None = IpmitoolReader(endpoint)
+        self._tool_until = float("-inf")  # monotonic: until then the tool reads, and pyghmi is left alone
+        self._tool_read = False
 
     async def read(self) -> EndpointReport:
-        return await self.session.run(lambda command: self._read(command, everything=True))
+        return await self._either(everything=True)
 
     async def poll(self) -> EndpointReport:
         """DCMI alone where the BMC has it: one exchange; else all sensors."""
-        return await self.session.run(lambda command: self._read(command, everything=self._sdr is None))
+        return await self._either(everything=False)
+
+    async def _either(self, *, everything: bool) -> EndpointReport:
+        """pyghmi; where it cannot understand the BMC, ipmitool, and then for a while at once.
+
+        Only a ParseError leads there: a dead BMC stays dead, and a refused password is never tried by another client.
+        """
+        if time.monotonic() >= self._tool_until:
+            try:
+                return await self.session.run(lambda c: self._read(c, everything=everything or self._sdr is None))
+            except ParseError:
+                if self._tool is None or not installed():
+                    raise
+                self._tool_read = False
+                report = await self._by_tool(everything=True)
+                self._tool_until = time.monotonic() + TOOL_S
+                return report
+        return await self._by_tool(everything=everything or not self._tool_read)
+
+    async def _by_tool(self, *, everything: bool) -> EndpointReport:
+        assert self._tool is not None
+        try:
+            report = await self._tool.report(everything=everything)
+        except NoSessionError:
+            self._tool, self._tool_until = None, float("-inf")  # it may be the password: not again
+            raise
+        self._tool_read = True
+        return report
 
     def _read(self, command: Any, *, everything: bool) -> EndpointReport:
         at = time.time()

@@ -25,6 +25,7 @@ from fleetctl.facility.source import open_source
 from fleetctl.model.facility import EndpointReport, SourceTrouble
 from fleetctl.model.probe import Output
 from fleetctl_ipmi.inband import parse_power, parse_sensors
+from fleetctl_ipmi.source import IpmiSource
 
 _NAMED = os.environ.get("FLEETCTL_TESTBED")
 _PLACES = [Path(_NAMED)] if _NAMED else [p / "shared/testbed/facility" for p in Path(__file__).resolve().parents]
@@ -319,3 +320,24 @@ async def test_what_ipmitool_prints_on_a_host(bed: Path, target: Callable[..., T
     assert sorted(r.values["value"] or 0 for r in twice.readings if r.device.where == "Temp") == [48, 51]
     table = parse_sensors(_ipmitool(target("ipmi", "2u2s"), "sensor"))
     assert table.readings[0].values["inlet_temp_c"] == 23
+
+
+async def test_ipmitool_reads_a_bmc_that_pyghmi_cannot(target: Callable[..., Target]) -> None:
+    one = target("ipmi", "gpu8u")
+    endpoint = parse_url(f"ipmi://{one['addr']}:{one['port']}", credentials=ADMIN)
+    first, second = IpmiSource(endpoint), IpmiSource(endpoint)
+
+    async def run(_: Any) -> Any:
+        raise ParseError("odd bytes")
+
+    second.session.run = run  # type: ignore[method-assign]
+    try:
+        wanted, got = await first.read(), await second.read()
+    finally:
+        await first.close()
+    assert got.total_power_w == wanted.total_power_w == 4230
+    assert got.total_power_source == "DCMI power reading via ipmitool"
+    values = {(r.quantity, r.where): r.value for r in got.readings}
+    for r in wanted.readings:
+        assert values[r.quantity, r.where] == pytest.approx(r.value, rel=0.02, abs=0.01), r
+    assert {s.where: s.word for s in got.states}["chassis"] == "on"
