@@ -62,7 +62,7 @@ class Shell:
             )
         if self._tool and (
             found := re.search(
-                rf"(?<![\w/.-])(?:\S*/)?{re.escape(self._tool)}((?:\s+(?!\d?[<>])[^\s|;&<>]+)*)", command
+                rf"(?<![\w/.-])(?:\S*/)?{re.escape(self._tool)}((?:\s+(?!\d?[<>])[^\s|;&<>)]+)*)", command
             )
         ):
             if "hang" in faults:
