@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="BMCs, PDUs, UPSes, coolers and meters.", no_args_is_help=True, rich_markup_mode=None)
 
-_Url = Annotated[str, typer.Argument(help="https://, redfish+https://, ipmi://, snmp:// or modbus:// address")]
+_Url = Annotated[
+    str,
+    typer.Argument(
+        help="https://, redfish+https://, ipmi://, snmp://, modbus://, bacnet://, mqtt:// or mqtts:// address"
+    ),
+]
 _Credentials = Annotated[
     Path | None,
     typer.Option(

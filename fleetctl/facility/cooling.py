@@ -26,7 +26,8 @@ class Loop:
     @property
     def is_leaking(self) -> bool | None:
         """None where no detector speaks: blind is never dry."""
-        return any(leak.bad for leak in self.leaks) if self.leaks else None
+        told = [leak.bad for leak in self.leaks if leak.bad is not None]
+        return any(told) if told else None
 
 
 def read_loop(device: str, readings: Iterable[Measurement], states: Iterable[PointState] = ()) -> Loop:

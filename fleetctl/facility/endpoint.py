@@ -16,6 +16,9 @@ DEFAULT_PORTS = {
     "ipmi": 623,
     "snmp": 161,
     "modbus": 502,
+    "mqtt": 1883,
+    "mqtts": 8883,
+    "bacnet": 47808,
 }
 
 
@@ -109,5 +112,5 @@ def parse_url(
 
 _SHAPES = (
     "for example https://bmc1, redfish+https://10.0.0.7:8443, ipmi://10.0.0.7, snmp://pdu3, "
-    "modbus://10.0.0.9:502/1?map=schneider-pm5000"
+    "modbus://10.0.0.9:502/1?map=schneider-pm5000, mqtts://bus/BMS/v1, bacnet://10.0.0.9"
 )

@@ -84,7 +84,7 @@ def _endpoint(
     bad = [p for p in points if p.what == "leak" and p.bad and now - p.as_of <= SILENT_AFTER_S]
     if bad:
         places = ", ".join(p.where for p in bad[:4])
-        critical = any(p.word in ("critical", "unavailable") or p.word.startswith("0x") for p in bad)
+        critical = any(p.word.lower() in ("critical", "unavailable", "leak") or p.word.startswith("0x") for p in bad)
         severity = Health.CRIT if critical else Health.WARN
         out.append(_condition("leak", subject, f"{subject}: leak at {places}", severity, float(len(bad)), host))
 

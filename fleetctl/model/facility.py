@@ -80,7 +80,7 @@ class EndpointReport:
     """
 
     url: str
-    kind: str  # redfish, ipmi, snmp, modbus
+    kind: str  # redfish, ipmi, snmp, modbus, bacnet, mqtt
     at: float
     readings: tuple[Measurement, ...] = ()
     states: tuple[PointState, ...] = ()
