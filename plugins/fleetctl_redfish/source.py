@@ -6,11 +6,12 @@ import asyncio
 import time
 from typing import Any
 
-from fleetctl.errors import AuthError, FleetctlError, TimedOutError
+from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError
 from fleetctl.facility.endpoint import Endpoint
 from fleetctl.model.facility import EndpointReport, RawValue, SourceFinding, SourceTrouble
 from fleetctl_redfish.actions import act, first_system
-from fleetctl_redfish.poll import poll_targets, total_parts
+from fleetctl_redfish.metric_reports import find_reports, is_report, read_report, with_report
+from fleetctl_redfish.poll import MAX_QUESTIONS, poll_targets, total_parts
 from fleetctl_redfish.session import RedfishSession
 from fleetctl_redfish.total import total_power
 from fleetctl_redfish.tree import Walk, describe
@@ -25,18 +26,26 @@ class RedfishSource:
         self.session = RedfishSession(endpoint)
         self._walk: Walk | None = None
         self._targets: list[str] = []
+        self._newest: dict[str, float | None] = {}  # report -> the newest moment in it
 
     async def read(self) -> EndpointReport:
         walk = Walk(self.session)
         await walk.run()
+        complete = not walk.findings  # broken reports repeat what the tree said; they take nothing from it
+        reports = await find_reports(walk)
         self._walk = walk
-        self._targets = poll_targets(walk.tree, walk.pages)
-        return self._report(walk.tree, walk.tree, walk.findings, complete=not walk.findings)
+        targets = poll_targets(walk.tree, walk.pages)
+        asked = {t.partition("?")[0] for t in targets}
+        keep = sum(p in asked or p.rpartition("/")[0] in asked for p in total_parts(walk.tree))
+        self._targets = with_report(targets, reports, keep, MAX_QUESTIONS)
+        return self._report(walk.tree, walk.tree, walk.findings, complete=complete)
 
     async def poll(self) -> EndpointReport:
         if self._walk is None:
             return await self.read()
+        walk = self._walk
         fresh: dict[str, dict[str, Any]] = {}
+        reported: dict[str, dict[str, Any]] = {}
         findings: list[SourceFinding] = []
 
         async def ask(target: str) -> None:
@@ -46,7 +55,11 @@ class RedfishSource:
             except AuthError:
                 raise
             except FleetctlError as error:
-                findings.append(SourceFinding(SourceTrouble.TIMED_OUT, str(error), path))
+                kind = SourceTrouble.UNREADABLE if isinstance(error, ParseError) else SourceTrouble.TIMED_OUT
+                findings.append(SourceFinding(kind, str(error), path))
+                return
+            if is_report(resource):
+                reported[path] = resource
                 return
             members = resource.get("Members")
             if isinstance(members, list):
@@ -57,8 +70,15 @@ class RedfishSource:
                 fresh[path] = resource
 
         await asyncio.gather(*(ask(target) for target in self._targets))
-        if not fresh and findings:
+        if not fresh and not reported and findings:
             raise _as_error(findings[0])
+        for path, resource in reported.items():
+            said = read_report(resource, walk.tree)
+            if self._newest.get(path) == said.newest is not None:
+                continue  # the report was not made anew: nothing in it is of now
+            self._newest[path] = said.newest
+            for name, sensor in said.sensors.items():
+                fresh.setdefault(name, sensor)
         self._walk.tree.update({p: r for p, r in fresh.items() if p in self._walk.tree or "/Sensors/" in p})
         # A total whose parts were not all read again is not a total of now.
         parts = total_parts(self._walk.tree)

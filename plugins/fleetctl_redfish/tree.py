@@ -85,6 +85,11 @@ class Walk:
         if not any(p.count("/") > 3 for p in self.tree) and self.findings:
             raise UnreachableError(f"{self.session.base}: {self.findings[0].text}", hint="it is asked again later")
 
+    @property
+    def failing(self) -> bool:
+        """The last question got no answer."""
+        return self._failures > 0
+
     def _want(self, path: str) -> None:
         key = path.split("#")[0].rstrip("/")
         if key.startswith("/redfish/") and key not in self._asked and len(self._asked) < MAX_RESOURCES:
@@ -104,7 +109,7 @@ class Walk:
             return
         name = path.rpartition("/")[2]
         is_list = name in _COLLECTIONS
-        resource = await self._fetch(path, self.expand if is_list else "")
+        resource = await self.fetch(path, self.expand if is_list else "")
         if resource is None:
             return
         if "Members" in resource or type_of(resource).endswith("Collection"):
@@ -146,14 +151,14 @@ class Walk:
                 break
             pages.append(following)
             base, _, query = following.partition("?")
-            fetched = await self._fetch(base, query)
+            fetched = await self.fetch(base, query)
             if fetched is None:
                 break
             resource = fetched
         self.pages[path] = pages
 
-    async def _fetch(self, path: str, query: str = "") -> Json | None:
-        """One resource, or None and a finding. Raises AuthError, which ends the walk."""
+    async def fetch(self, path: str, query: str = "") -> Json | None:
+        """One resource, or None and a finding (none where there is no such resource). Raises AuthError, which ends the walk."""
         target = quote(path, safe="/$()=&?.,:;@+-_~%!*'#") + (f"?{query}" if query else "")
         kind = SourceTrouble.UNREADABLE
         try:
@@ -164,7 +169,7 @@ class Walk:
             raise
         except MissingError:
             if query and "expand" in query:  # what is advertised is not always there
-                return await self._fetch(path)
+                return await self.fetch(path)
             return None
         except BusyError as error:
             kind, text = SourceTrouble.REFUSED, str(error)
@@ -177,7 +182,7 @@ class Walk:
             self._failures += 1
         except ParseError as error:
             if query and "expand" in query:
-                return await self._fetch(path)
+                return await self.fetch(path)
             text = str(error)
         except FleetctlError as error:
             text = str(error)

@@ -244,3 +244,40 @@ def test_our_maps_are_the_sourced_ones(file: Path) -> None:
     assert [(p.name, p.addr, p.type, p.scale, p.unit) for p in ours.points] == [
         (p.name, p.addr, p.type, p.scale, p.unit) for p in theirs.points
     ]
+
+
+@pytest.mark.parametrize("name", ["nvidia-dgx-h100-ami", "nvidia-gb200-nvl-compute"])
+async def test_a_metric_report_is_one_of_the_three_questions(name: str) -> None:
+    source = RedfishSource(parse_url("https://recorded"))
+    tree = Tree(REDFISH / name)
+    source.session = tree  # type: ignore[assignment]
+    whole = await source.read()
+    assert not whole.findings
+    before = tree.gets
+    report = await source.poll()
+    assert tree.gets - before <= 3
+    assert report.total_power_w == pytest.approx(whole.total_power_w, rel=TOLERANCE)
+    recorded = json.loads(
+        (
+            REDFISH / name / "redfish/v1/TelemetryService/MetricReports/HGX_PlatformEnvironmentMetrics_0/index.json"
+        ).read_bytes()
+    )
+    got = {r.source: r for r in report.readings}
+    known = {r.source for r in whole.readings}
+    anew = {
+        e["MetricProperty"]: float(e["MetricValue"])
+        for e in recorded["MetricValues"]
+        if not e["Oem"]["Nvidia"]["MetricValueStale"] and e["MetricProperty"] in known
+    }
+    assert len(anew) > 10
+    assert {path: got[path].value for path in anew if path in got} == pytest.approx(anew)
+
+
+async def test_reports_that_are_no_json_are_findings_and_histories_are_not_polled() -> None:
+    source = RedfishSource(parse_url("https://recorded"))
+    source.session = Tree(REDFISH / "lenovo-sr650v2-xcc")  # type: ignore[assignment]
+    whole = await source.read()
+    assert {f.source.rpartition("/")[2] for f in whole.findings} == {"PowerMetrics", "PowerSupplyStats"}
+    assert whole.complete
+    assert whole.total_power_w == pytest.approx(708, rel=TOLERANCE)
+    assert not (await source.poll()).findings
