@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -197,10 +198,13 @@ class Console(App[None]):
 
     def show_nodes(self, text: str) -> None:
         """The nodes that pass a filter."""
-        self.go_mode("nodes")
-        self.call_after_refresh(self._filter_nodes, text)
+        self.run_worker(partial(self._show_nodes, text), group="jump")
 
-    def _filter_nodes(self, text: str) -> None:
+    async def _show_nodes(self, text: str) -> None:
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+        if self.current_mode != "nodes":
+            await self.switch_mode("nodes")  # the filter has to find the screen there, however busy the machine is
         if isinstance(self.screen, NodesScreen):
             try:
                 self.screen.show_only(text)

@@ -42,9 +42,13 @@ async def opened(
 
 async def settle(app: Console, pilot: Pilot[None]) -> None:
     """Wait until workers are done and what they brought is drawn."""
-    await pilot.pause()
-    await app.workers.wait_for_complete()
-    await pilot.pause()
+    quiet = 0
+    while quiet < 3:  # an answer may start the next worker: done is when nothing runs three times in a row
+        await pilot.pause()
+        running = [worker for worker in app.workers if not worker.is_finished]
+        quiet = 0 if running else quiet + 1
+        if running:
+            await app.workers.wait_for_complete(running)
 
 
 async def press(app: Console, pilot: Pilot[None], *keys: str) -> None:
