@@ -40,6 +40,9 @@ def history(
     from fleetctl.store.temperature import CORE, HOT_SPOT
     from fleetctl.views.series import SeriesRow, table
 
+    if node.startswith("bmc:") or any(device.name == node for device in context.config().facility.devices):
+        _facility(node, metric, parse_since(since), since, output)
+        return
     host, now = one_host(node), context.now()
     start = now - parse_since(since)
     people = output in (Format.TABLE, Format.WIDE)
@@ -67,6 +70,34 @@ def history(
         print_table(table(rows, found), output, now=now)
     elif not rows:
         say(_("no values of {metric} in the last {span}").format(metric=found.name, span=since))
+
+
+def _facility(name: str, quantity: str, span: float, words: str, output: Format) -> None:
+    """A facility endpoint: its total power, the counters of meters, heat and flow of coolers, one value per 15 min."""
+    from fleetctl.cli import context
+    from fleetctl.cli.listing import snapshot
+    from fleetctl.cli.output import print_table, say
+    from fleetctl.model.metric import Metric
+    from fleetctl.store.facility import facility_series, list_series
+    from fleetctl.views.series import SeriesRow, table
+
+    now = context.now()
+    people = output in (Format.TABLE, Format.WIDE)
+    rows: list[SeriesRow] = []
+    metric = Metric(quantity, "sensor", "", "as the device tells it")
+    with snapshot() as conn:
+        for series, place, unit in list_series(conn, name, quantity):
+            metric = Metric(quantity, "sensor", unit, "as the device tells it")
+            label = f"{name} {place}".strip()
+            found = facility_series(conn, name, series, now - span, now + 1)
+            told = [SeriesRow(label, at, value, value, value, 1) for at, value in found if value is not None]
+            rows += told
+            if people and told:
+                _plot(label, metric, told, max(now - span, min(now - LEAST_SPAN_S, told[0].at)), now)
+    if not people:
+        print_table(table(rows, metric), output, now=now)
+    elif not rows:
+        say(_("no values of {metric} in the last {span}").format(metric=quantity, span=words))
 
 
 def _devices(conn: sqlite3.Connection, host: str, name: str, card: str) -> tuple[Metric, list[StoredDevice]]:

@@ -17,6 +17,8 @@ SLOT_S = 900  # history: one value per series and quarter of an hour
 FINE_DAYS = 14  # after that, one per hour
 MAX_POINTS = 4_000  # of one endpoint; a DGX has 1,100
 TOTAL = "total_power_w"
+COOLERS = ("cdu", "crac", "chiller")
+COOLING_HISTORY = ("temperature", "flow", "cooling_power")  # kept over time of coolers; there are few
 RULE_PREFIX = "facility."
 
 
@@ -75,7 +77,9 @@ def save_endpoint_results(conn: sqlite3.Connection, results: Iterable[EndpointRe
             batch.readings.append(
                 (endpoint, source, r.quantity, clean(r.where, 200), r.value, r.unit, clean(r.raw, 80), int(r.as_of))
             )
-            if result.kind != "bmc" and r.quantity == "energy":
+            if (result.kind != "bmc" and r.quantity == "energy") or (
+                result.kind in COOLERS and r.quantity in COOLING_HISTORY
+            ):
                 batch.history.append((endpoint, source, slot, r.value))
         for s in report.states[:MAX_POINTS]:
             bad = None if s.bad is None else int(s.bad)
@@ -191,6 +195,22 @@ def facility_series(
             "SELECT h.slot, h.value FROM facility_history h JOIN facility_endpoint e ON e.id = h.endpoint"
             " WHERE e.name = ? AND h.series = ? AND h.slot >= ? AND h.slot < ? ORDER BY h.slot",
             (endpoint, series, int(since), int(until)),
+        )
+    ]
+
+
+def list_series(conn: sqlite3.Connection, endpoint: str, quantity: str) -> list[tuple[str, str, str]]:
+    """(series, place, unit) of what is kept over time of an endpoint; "power" is its total."""
+    if quantity in ("power", TOTAL):
+        return [(TOTAL, "", "W")]
+    return [
+        (series, place, unit)
+        for series, place, unit in conn.execute(
+            "SELECT r.source, r.place, r.unit FROM facility_reading r JOIN facility_endpoint e ON e.id = r.endpoint"
+            " WHERE e.name = ?1 AND r.quantity = ?2 AND EXISTS"
+            "  (SELECT 1 FROM facility_history h WHERE h.endpoint = e.id AND h.series = r.source)"
+            " ORDER BY r.place, r.source",
+            (endpoint, quantity),
         )
     ]
 
