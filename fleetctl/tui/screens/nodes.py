@@ -37,6 +37,7 @@ class Loaded:
     nodes: Table[NodeRow]
     at: float
     fold: str | None
+    sieve: tuple[object, object]  # filter and group it was arranged by
 
 
 class NodesScreen(DataScreen):
@@ -79,20 +80,22 @@ class NodesScreen(DataScreen):
 
     def _arrange(self, table: Table[NodeRow]) -> Loaded:
         keep, group, fold, order = self._keep, self._group, self.fold, self.table.order
-        before = self.table.view
+        before, sieve = self.table.view, (self._keep, self._group)
         if fold is not None:
             rows = [r for r in table.rows if keep is None or keep(r)]
             folded = groups.table(group_nodes(rows, fold, self.source.fold))
-            return Loaded(folded, arrange(folded, order), table, self.source.now(), fold)
+            return Loaded(folded, arrange(folded, order), table, self.source.now(), fold, sieve)
         if group is not None:
             by, key, _label = group
             test = keep
             keep = lambda r: key in keys_of(r, by) and (test is None or test(r))  # noqa: E731
-        return Loaded(table, arrange(table, order, keep, before), table, self.source.now(), None)
+        return Loaded(table, arrange(table, order, keep, before), table, self.source.now(), None, sieve)
 
     def show(self, data: Loaded) -> None:
         if data.fold != self.fold:  # folded otherwise while it was read: the next load is on its way
             return
+        if data.sieve != (self._keep, self._group):  # filtered otherwise while it was read
+            data = self._arrange(data.nodes)
         self._given = data.nodes
         self._choose_columns()
         self.table.show(data.table, data.view, now=data.at)
