@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -198,7 +197,11 @@ class Console(App[None]):
 
     def show_nodes(self, text: str) -> None:
         """The nodes that pass a filter."""
-        self.run_worker(partial(self._show_nodes, text), group="jump")
+
+        async def go() -> None:  # made when the worker starts: one that never starts leaves nothing behind
+            await self._show_nodes(text)
+
+        self.run_worker(go, group="jump")
 
     async def _show_nodes(self, text: str) -> None:
         while len(self.screen_stack) > 1:
