@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -198,9 +197,7 @@ class Console(App[None]):
 
     def show_nodes(self, text: str) -> None:
         """The nodes that pass a filter."""
-        # Made when the worker starts: one that never starts leaves nothing behind.
-        work: Callable[[], Coroutine[None, None, None]] = partial(self._show_nodes, text)
-        self.run_worker(work, group="jump")
+        self.run_worker(self._show_nodes(text), group="jump")
 
     async def _show_nodes(self, text: str) -> None:
         while len(self.screen_stack) > 1:
