@@ -34,7 +34,7 @@ class CardPower:
     rated_w: float
 
 
-# openb hides two models; the paper takes G2 for A10 and G3 for A100. Idle watts as the paper has them.
+# openb hides two models; PWR (CCGrid 2025) takes G2 for A10 and G3 for A100. Idle watts: unverified, from memory of that paper.
 OPENB_CARDS: Mapping[str, CardPower] = {
     "T4": CardPower(10.0, 70.0),
     "P100": CardPower(25.0, 250.0),
