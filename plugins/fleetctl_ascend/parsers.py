@@ -20,6 +20,7 @@ from fleetctl_ascend.links import is_link, read_link
 from fleetctl_ascend.logs import looks_like_log, parse_log
 from fleetctl_ascend.series import looks_like_series, parse_series, read_watch
 from fleetctl_ascend.table import is_table, read_map, read_table
+from fleetctl_ascend.vnpu import is_vnpu, read_vnpus
 
 _COMMAND = re.compile(r"^\s*(?:[$#>]\s*)?((?:\S*/)?(?:npu-smi|hccn_tool|lspci|ascend-dmi)\b[^|\n]*)(?:\|[^\n]*)?$")
 _OPTION = re.compile(r"(?:^|\s)-([ic])\s+(\d+)\b")
@@ -65,7 +66,9 @@ def _section(sheet: Sheet, board: Board, command: str, answer: str, first_line: 
     if not answer.strip():
         return
     options = dict(_OPTION.findall(command))
-    if is_table(answer):
+    if is_vnpu(answer):
+        read_vnpus(board, answer, first_line, npu=options.get("i", ""), chip=options.get("c", "0"))
+    elif is_table(answer):
         read_table(board, answer, first_line)
     elif re.search(r"^\s*NPU ID\s{2,}Chip ID", answer, re.MULTILINE) or re.search(r"^\s*NPU ID\tChip ID", answer, re.M):
         read_map(sheet, board, answer, first_line)
@@ -86,7 +89,14 @@ def _section(sheet: Sheet, board: Board, command: str, answer: str, first_line: 
 
 def _looks(text: str) -> bool:
     head = text[:16384]
-    return is_table(head) or is_key_value(head) or is_link(head) or "NpuID" in head or "Chip Logic ID" in head
+    return (
+        is_table(head)
+        or is_key_value(head)
+        or is_link(head)
+        or is_vnpu(head)
+        or "NpuID" in head
+        or "Chip Logic ID" in head
+    )
 
 
 parse_exporter = exporter_parser(NPU_EXPORTER)

@@ -17,7 +17,8 @@ DETECT = (
 # The ids of the cards, once per loop: `-l` prints them however they are numbered.
 _EACH = f"{_PATH}; {_LD}; for i in $(npu-smi info -l 2>/dev/null | sed -n 's/^[[:space:]]*NPU ID *: *//p'); do "
 SLOW = _EACH + (
-    "for t in board common ecc health; do echo npu-smi info -t $t -i $i; npu-smi info -t $t -i $i 2>&1 | sed '/^[|+]/d'; echo; done; done"
+    "for t in board common ecc health; do echo npu-smi info -t $t -i $i; npu-smi info -t $t -i $i 2>&1 | sed '/^[|+]/d'; echo; done; "
+    "echo npu-smi info -t info-vnpu -i $i -c 0; npu-smi info -t info-vnpu -i $i -c 0 2>/dev/null | grep -i -A99 'vnpu id'; echo; done"
 )
 LINKS = _EACH + (
     "for w in link stat net_health; do echo hccn_tool -i $i -$w -g; timeout 5 hccn_tool -i $i -$w -g 2>&1; echo; done; done"
