@@ -97,6 +97,8 @@ def _card(sheet: Sheet, family: Family, element: ElementTree.Element, driver: st
         sheet.fault("bus", "lost", "the card fell off the bus", device=card.fields.get("pci"))
     _processes(sheet, card, element)
     _slices(sheet, card, element)
+    if (leaves.get("gpu_virtualization_mode/virtualization_mode") or "").strip().upper() == "VGPU":
+        card.fields["partition"] = card.fields.get("model") or "vGPU"  # a guest's part of a card it cannot see whole
 
 
 _KINDS = {"corrected": ("sram_correctable", "dram_correctable"),
