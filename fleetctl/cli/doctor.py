@@ -77,6 +77,7 @@ def _installation() -> Iterator[Line]:
     from fleetctl.engine.lock import is_running
     from fleetctl.errors import FleetctlError
     from fleetctl.plugin import load_plugins
+    from fleetctl.store.engine_row import engine_row
 
     version = sys.version.split()[0]
     yield "ok", _("Python {version}").format(version=version), ""
@@ -101,7 +102,7 @@ def _installation() -> Iterator[Line]:
     path = Path(config.store.path)
     try:
         with context.database() as db, db.read() as conn:
-            conn.execute("SELECT 1 FROM hosts LIMIT 1").fetchone()
+            engine_row(conn)
         yield "ok", _("database {path}").format(path=path), ""
     except FleetctlError as error:
         yield ("warn" if not path.exists() else "bad"), str(error), error.hint

@@ -52,6 +52,7 @@ IDLE_TICK_S = 5.0  # how often drains, deadlines and windows are looked at when 
 BATCH_HOSTS = 500  # reports per transaction: a wish of another process waits for one of them at most
 HOUSEKEEPING_S = 30.0
 HOUSEKEEPING_STEP_S = 0.2  # between small steps, so that rounds get in between
+SAVE_TRIES = 30  # of one batch, _RETRY_S apart: a full disk is seen to within five minutes, or somebody is paged
 _RETRY_S = 10.0  # after the store refused a write (disk full, another writer)
 
 T = TypeVar("T")
@@ -162,9 +163,15 @@ class Engine:
                 on_round(done)
 
     async def _keep(self, slot: int, reports: list[HostReport]) -> None:
-        """Save and judge one batch. A store that refuses does not stop the polling: it is said once and tried again."""
+        """Save and judge one batch. The same batch is tried again while the store refuses, for a fault of a host's log
+        is told only once; what is refused for longer than that is given up, so that later rounds are not."""
         for start in range(0, len(reports), BATCH_HOSTS):
-            await self._guarded(self._save, slot, reports[start : start + BATCH_HOSTS])
+            part = reports[start : start + BATCH_HOSTS]
+            for _ in range(SAVE_TRIES):
+                if await self._guarded(self._save, slot, part):
+                    break
+            else:
+                log.error("the reports of %d hosts at %d were not kept", len(part), slot)
 
     async def _act(self) -> None:
         seen, acted_at = None, 0.0
@@ -203,9 +210,10 @@ class Engine:
         with self._db.read() as conn:
             self._judge.load(conn)
 
-    def _save(self, slot: int, reports: list[HostReport]) -> None:
+    def _save(self, slot: int, reports: list[HostReport]) -> bool:
         recorder_of(self._db).save(slot, reports)
         self._judge.save(self._db, slot, reports)
+        return True
 
     def _note_round(self, stats: RoundStats) -> None:
         with self._db.write() as conn:

@@ -21,6 +21,7 @@ from fleetctl.model.host import Host
 from fleetctl.model.report import HostReport
 from fleetctl.model.states import Reach
 from fleetctl.plugin import load_plugins
+from fleetctl.scheduler.chips import chip_facts
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
@@ -52,7 +53,7 @@ async def poll_once(config: Config, hosts: list[Host] | None = None, clock: Cloc
         await asyncio.to_thread(judge.save, db, slot, reports)
         if config.schedulers:
             await round_once(config, inventory, plugins, db, clock)
-        tick(db, inventory, clock.now(), config=config)
+        tick(db, inventory, clock.now(), config=config, chips=chip_facts())
         answered = sum(report.reach in (Reach.FRESH, Reach.HUNG) for report in reports)
         note = {"slot": slot, "hosts": len(reports), "ok": answered, "failed": len(reports) - answered}
         with db.write() as conn:
