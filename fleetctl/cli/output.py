@@ -278,7 +278,11 @@ _YAML_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 def to_csv(table: Table[Any]) -> str:
-    """CSV with a heading line of column names; unknown is empty."""
+    """CSV with a heading line of column names; unknown is empty.
+
+    A host's text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP, CSV injection); numbers
+    and dashes stay as they are.
+    """
     import csv
     import io
 
@@ -286,8 +290,13 @@ def to_csv(table: Table[Any]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([c.name for c in table.columns])
     for item in records(table):
-        writer.writerow(["" if v is None else clean(v) if isinstance(v, str) else v for v in item.values()])
+        writer.writerow(["" if v is None else _cell(clean(v)) if isinstance(v, str) else v for v in item.values()])
     return out.getvalue()
+
+
+def _cell(text: str) -> str:
+    """One cell of text that no spreadsheet takes for a formula."""
+    return "'" + text if re.match(r"[=+@]|-[^\d\s-]", text) else text
 
 
 def print_table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,29 @@ from fleetctl.engine.lock import is_running, lock_path
 from fleetctl.errors import FleetctlError, NotFoundError
 
 _START_WAIT_S = 10.0
+_LOG_BYTES = 16 << 20
 
 
 def log_path(database: Path) -> Path:
     """Where a started engine writes what it has to say."""
     return database.with_name(database.name + ".log")
+
+
+def bound_log(database: Path, limit: int = _LOG_BYTES) -> bool:
+    """Move a log above the limit to `.log.1` and begin anew; True when that was done.
+
+    Only the process whose stderr is this file may ask: it appends, so after the cut its next line is the first.
+    """
+    path = log_path(database)
+    try:
+        mine = os.path.samestat(os.fstat(sys.stderr.fileno()), path.stat())
+        if not mine or path.stat().st_size <= limit:
+            return False
+        shutil.copyfile(path, path.with_name(path.name + ".1"))
+        os.truncate(path, 0)
+    except (OSError, ValueError):  # no log, no stderr, a full disk: the engine goes on
+        return False
+    return True
 
 
 def engine_command(config: Path | None) -> list[str]:

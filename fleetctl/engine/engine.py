@@ -25,6 +25,7 @@ from fleetctl.collector.collector import Collector
 from fleetctl.collector.facility import FacilityCollector
 from fleetctl.collector.stats import RoundStats
 from fleetctl.config.schema import Config
+from fleetctl.engine.child import bound_log
 from fleetctl.engine.facility import FacilityKeeper
 from fleetctl.engine.hooks import TransportHookRunner, run_hooks
 from fleetctl.engine.judge import Judge
@@ -190,6 +191,8 @@ class Engine:
         while True:
             await self._clock.sleep(HOUSEKEEPING_STEP_S if more else HOUSEKEEPING_S)
             more = await self._guarded(keeper.step, self._clock.now()) is True
+            if not more:
+                await self._write(bound_log, Path(self.config.store.path))
 
     async def _run_hooks(self, transports: dict[str, Transport]) -> None:
         runner = TransportHookRunner(self.inventory, transports)

@@ -29,7 +29,7 @@ class EngineLock:
     def __enter__(self) -> EngineLock:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)  # its readers may ask
         except OSError as error:
             raise StoreReadOnlyError(
                 f"{self._path}: {error.strerror}", hint="choose another place: store.path in fleet.toml"

@@ -15,10 +15,7 @@ from tests.fakes.placements import read_table, violations
 OPENB = next(
     (p / "shared/traces/openb" for p in Path(__file__).resolve().parents if (p / "shared/traces/openb").is_dir()), None
 )
-pytestmark = [
-    pytest.mark.conformance,
-    pytest.mark.skipif(OPENB is None, reason="the shared traces are not beside this checkout"),
-]
+pytestmark = pytest.mark.conformance
 
 
 @pytest.fixture(scope="module")

@@ -68,3 +68,26 @@ def test_the_log_of_an_engine_is_never_open_to_all(tmp_path: Path, monkeypatch: 
     log = child.log_path(tmp_path / "fleet.db")
     assert log.stat().st_mode & 0o777 == 0o640
     assert log.read_text() == "up\n"
+
+
+def test_a_long_log_begins_anew_and_the_engine_writes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import pathlib, sys\nfrom fleetctl.engine.child import bound_log\n"
+        "print('x' * 100, file=sys.stderr, flush=True)\n"
+        f"path = pathlib.Path({str(tmp_path / 'fleet.db')!r})\n"
+        "print(bound_log(path, 1000), bound_log(path, 50), file=sys.stderr, flush=True)\n"
+    )
+    monkeypatch.setattr(child, "engine_command", lambda config: [sys.executable, "-c", code])
+    started = child.ensure_engine(tmp_path / "fleet.db", None, follow=False)
+    assert started is not None
+    assert started.wait(30) == 0
+    log = child.log_path(tmp_path / "fleet.db")
+    assert log.read_text() == "False True\n"
+    assert log.with_name(log.name + ".1").read_text() == "x" * 100 + "\n"
+
+
+def test_a_log_of_others_is_left_alone(tmp_path: Path) -> None:
+    log = child.log_path(tmp_path / "fleet.db")
+    log.write_text("x" * 100)
+    assert not child.bound_log(tmp_path / "fleet.db", 10)
+    assert log.read_text() == "x" * 100

@@ -140,10 +140,16 @@ async def test_two_hosts_that_are_one_machine(server: Any, make_transport: Calla
 
 async def test_giving_up_leaves_nothing_behind(transport: Any, make_listener: Callable[..., Any]) -> None:
     """A cancelled attempt closes its socket, and the loop does not confuse the next one that gets its number."""
-    port = await make_listener(lambda reader, writer: asyncio.sleep(60))
+    reached: asyncio.Queue[None] = asyncio.Queue()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.put_nowait(None)
+        await asyncio.sleep(60)
+
+    port = await make_listener(silent)
     for _ in range(20):
         task = asyncio.create_task(transport.connect(Host("gpu1", "s", address="127.0.0.1", port=port)))
-        await asyncio.sleep(0.01)
+        await reached.get()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -154,11 +160,18 @@ async def test_silent_hosts_do_not_hold_the_others_up(
     server: Any, make_transport: Callable[..., Any], make_listener: Callable[..., Any]
 ) -> None:
     """Twenty hosts hang for their whole time-out; with two handshake slots the good one still connects at once."""
-    port = await make_listener(lambda reader, writer: asyncio.sleep(60))
+    reached: asyncio.Queue[None] = asyncio.Queue()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.put_nowait(None)
+        await asyncio.sleep(60)
+
+    port = await make_listener(silent)
     transport = make_transport(server.settings(connect_timeout_s=30.0), site_limits={"s": 2})
     hosts = [Host(f"bad{n}", "s", address="127.0.0.1", port=port, user=f"user{n}") for n in range(20)]
     hung = [asyncio.create_task(transport.connect(host)) for host in hosts]
-    await asyncio.sleep(0.05)
+    for _ in range(2):
+        await reached.get()
     async with asyncio.timeout(10):
         session = await transport.connect(server.host())
     await session.close()

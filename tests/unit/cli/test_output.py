@@ -108,6 +108,22 @@ def test_what_a_host_says_is_not_obeyed(fmt: str) -> None:
         assert len(list(csv.reader(io.StringIO(text)))) == 3
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("-cmd|' /C calc'!A0", "'-cmd|' /C calc'!A0"),
+        ("-5 C", "-5 C"),
+        ("-", "-"),
+        ("ecc on gpu 5", "ecc on gpu 5"),
+    ],
+)
+def test_no_cell_of_a_csv_is_a_formula(told: str, kept: str) -> None:
+    (row,) = csv.DictReader(io.StringIO(printed("csv", [NodeRow("gpu001", "x", reason=told)])))
+    assert row["reason"] == kept
+
+
 @given(st.text())
 def test_clean_is_printable_and_leaves_plain_text_alone(text: str) -> None:
     assert not output._UNSAFE.search(clean(text))
