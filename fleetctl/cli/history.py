@@ -1,4 +1,4 @@
-"""`fleetctl history`: one metric of one node or card over time, as a plot or as data."""
+"""`fleetctl history`: one metric of a node, a card or the whole fleet over time, as a plot or as data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleetctl.cli.options import NodeArgument, OutputOption
+from fleetctl.cli.context import complete_nodes
+from fleetctl.cli.options import OutputOption
 from fleetctl.cli.output import Format
 from fleetctl.i18n import _
 
@@ -20,19 +21,29 @@ if TYPE_CHECKING:
 LEAST_SPAN_S = 300.0  # a plot of young data spans what there is, but no less
 POINTS = 400  # what a plot can show; data formats print every value unless --step is given
 
+WHOLE_FLEET = "@*"
+
 app = typer.Typer()
 
 
 @app.command()
 def history(
-    node: NodeArgument,
+    node: Annotated[
+        str,
+        typer.Argument(
+            metavar="NODE", autocompletion=complete_nodes, help="one node, a BMC or device, or '@*': the whole fleet"
+        ),
+    ],
     metric: Annotated[str, typer.Argument(help="temp_c, util_pct, power_w, load1 ... or the start of a name")],
     card: Annotated[str, typer.Option("--card", "-c", help="one card, by the number its tool prints")] = "",
     since: Annotated[str, typer.Option("--since", help="how far back: 90m, 12h, 7d")] = "24h",
     step: Annotated[str, typer.Option("--step", help="one value per 5m, 1h ...; none: every value")] = "",
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """One metric over time. A metric of the host needs no card; one of cards is drawn for --card, else for each."""
+    """One metric over time. A metric of the host needs no card; one of cards is drawn for --card, else for each.
+
+    Of the whole fleet ('@*') it is the mean of all, with the lowest and the highest.
+    """
     from fleetctl.cli import context
     from fleetctl.cli.listing import find_metric, one_host, parse_since, snapshot
     from fleetctl.cli.output import print_table, say
@@ -42,6 +53,9 @@ def history(
 
     if node.startswith("bmc:") or any(device.name == node for device in context.config().facility.devices):
         _facility(node, metric, parse_since(since), since, output)
+        return
+    if node == WHOLE_FLEET:
+        _fleet(metric, parse_since(since), int(parse_since(step)) if step else None, since, output)
         return
     host, now = one_host(node), context.now()
     start = now - parse_since(since)
@@ -70,6 +84,33 @@ def history(
         print_table(table(rows, found), output, now=now)
     elif not rows:
         say(_("no values of {metric} in the last {span}").format(metric=found.name, span=since))
+
+
+def _fleet(name: str, span: float, step: int | None, words: str, output: Format) -> None:
+    """A metric over all cards, or all hosts where no card tells it."""
+    from fleetctl.cli import context
+    from fleetctl.cli.listing import find_metric, snapshot
+    from fleetctl.cli.output import print_table, say
+    from fleetctl.errors import NotFoundError
+    from fleetctl.store.series import read_fleet
+    from fleetctl.views.series import SeriesRow, table
+
+    now = context.now()
+    people = output in (Format.TABLE, Format.WIDE)
+    with snapshot() as conn:
+        try:
+            metric = find_metric(conn, "card", name)
+        except NotFoundError:
+            metric = find_metric(conn, "host", name)
+        width = step or (max(int(span / POINTS), 1) if people else None)
+        points = read_fleet(conn, metric.of, metric.name, now - span, now + 1, width)
+    rows = [SeriesRow("fleet", p.at, p.value, p.low, p.high, p.n) for p in points]
+    if not people:
+        print_table(table(rows, metric), output, now=now)
+    elif rows:
+        _plot(_("mean of all"), metric, rows, max(now - span, min(now - LEAST_SPAN_S, rows[0].at)), now)
+    else:
+        say(_("no values of {metric} in the last {span}").format(metric=metric.name, span=words))
 
 
 def _facility(name: str, quantity: str, span: float, words: str, output: Format) -> None:

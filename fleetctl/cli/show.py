@@ -20,12 +20,23 @@ app = typer.Typer()
 
 @app.command()
 def show(node: NodeArgument, output: OutputOption = Format.TABLE) -> None:
-    """One node: its states, cards, findings, leases, probes and latest events. csv and name print its cards."""
+    """One node: its states, cards, findings, leases, processes, links, probes and latest events. csv and name print its cards."""
     from fleetctl.cli import context
     from fleetctl.cli.listing import one_host, snapshot
     from fleetctl.cli.output import print_data, print_table, record, records
     from fleetctl.store.hosts import host_state
-    from fleetctl.views import devices, events, facility, findings, jobs, leases, nodes, probe_states
+    from fleetctl.views import (
+        devices,
+        events,
+        facility,
+        findings,
+        jobs,
+        leases,
+        links,
+        nodes,
+        probe_states,
+        processes,
+    )
 
     host, now = one_host(node), context.now()
     with snapshot() as conn:
@@ -38,6 +49,8 @@ def show(node: NodeArgument, output: OutputOption = Format.TABLE) -> None:
             ("findings", _("findings"), findings.table(findings.load(conn, context.inventory(), node=host.name))),
             ("leases", _("leases"), leases.lease_table(leases.load_leases(conn, now, node=host.name))),
             ("jobs", _("jobs"), jobs.table(jobs.load(conn, context.inventory(), now, node=host.name))),
+            ("processes", _("processes on its cards"), processes.table(processes.load(conn, host.name))),
+            ("links", _("links between cards"), links.table(links.load(conn, host.name))),
             ("probes", _("probes"), probe_states.table(probe_states.load(conn, host.name))),
             ("events", _("latest events"), events.table(events.load(conn, node=host.name, limit=EVENTS))),
         ]

@@ -112,6 +112,18 @@ def test_why_tells_faults_actions_and_leases_in_order(call: Call) -> None:
     assert call("why", "gpu001", "--since", "soon")[0] == 2
 
 
+def test_history_of_the_whole_fleet(call: Call) -> None:
+    code, out, _err = call("history", "@*", "temp", "-o", "csv")
+    assert code == 0
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert rows
+    assert {row["device"] for row in rows} == {"fleet"}
+    assert all(float(row["low"]) <= float(row["temp_c"]) <= float(row["high"]) for row in rows)
+    assert max(int(row["n"]) for row in rows) > 2, "more than the cards of one node"
+    assert call("history", "@*", "load1")[1].startswith("mean of all load1:")
+    assert call("history", "@*", "nonsense")[0] == 3
+
+
 def test_top_and_history(call: Call) -> None:
     rows = json.loads(call("top", "temp", "-n", "2", "-o", "json")[1])
     assert [(r["node"], r["card"], r["temp_c"]) for r in rows] == [("npu2", "1", 65), ("npu1", "1", 64)]
