@@ -7,7 +7,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fleetctl.errors import UsageError
+from fleetctl.plugin import load_plugins
 
+# Of the schemes of our own plugins; an address of a stranger's names its port.
 DEFAULT_PORTS = {
     "redfish+https": 443,
     "https": 443,
@@ -76,7 +78,7 @@ def parse_url(
         raise UsageError(f"not an address: {url[:200]!r} ({error})", hint=_SHAPES) from None
     if not parts.scheme or not parts.hostname:
         raise UsageError(f"not an address: {url[:200]!r}", hint=_SHAPES)
-    if parts.scheme not in DEFAULT_PORTS:
+    if parts.scheme not in DEFAULT_PORTS and not any(parts.scheme in p.sources for p in load_plugins()[0]):
         raise UsageError(f"unknown kind of endpoint {parts.scheme!r}", hint=_SHAPES)
     if parts.password is not None:
         raise UsageError(
@@ -92,13 +94,14 @@ def parse_url(
             given = Credentials(user=name, password=given.password, privilege=given.privilege)
     host = parts.hostname
     shown = f"[{host}]" if ":" in host else host
-    where = f"{parts.scheme}://{shown}:{port or DEFAULT_PORTS[parts.scheme]}"
+    port = port or DEFAULT_PORTS.get(parts.scheme, 0)
+    where = f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
     keep = "&".join(f"{k}={v}" for k, v in options.items())
     return Endpoint(
         url=where + (parts.path if parts.path != "/" else "") + (f"?{keep}" if keep else ""),
         scheme=parts.scheme,
         host=host,
-        port=port or DEFAULT_PORTS[parts.scheme],
+        port=port,
         path=parts.path,
         options=options,
         credentials=given,

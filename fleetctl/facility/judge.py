@@ -14,7 +14,8 @@ from fleetctl.model.states import Health
 from fleetctl.store.facility import RULE_PREFIX, EndpointState, FacilityCondition
 
 NEAR_SHARE = 0.95  # of a budget: a warning before the breaker
-SILENT_AFTER_S = 900.0
+SILENT_AFTER_S = 300.0  # an answer lost now and then is no finding
+LEAK_S = 900.0  # a leak told so long ago still counts
 
 
 def judge(
@@ -81,7 +82,7 @@ def _endpoint(
             out.append(_condition("endpoint_silent", subject, text, Health.WARN, None, host))
         return  # it could not speak of anything else
     spoke.add(subject)
-    bad = [p for p in points if p.what == "leak" and p.bad and now - p.as_of <= SILENT_AFTER_S]
+    bad = [p for p in points if p.what == "leak" and p.bad and now - p.as_of <= LEAK_S]
     if bad:
         places = ", ".join(p.where for p in bad[:4])
         critical = any(p.word.lower() in ("critical", "unavailable", "leak") or p.word.startswith("0x") for p in bad)

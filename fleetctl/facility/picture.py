@@ -127,11 +127,12 @@ def _rack(
 def _feed(
     feed: Feed, devices: Mapping[str, FacilityDevice], power: Mapping[str, Watts], racks: Mapping[str, RackLoad]
 ) -> FeedLoad:
-    meters = [power[d.name] for d in devices.values() if d.feed == feed.name and d.kind in ("meter", "ups")]
-    if meters:
-        draw = add_up(meters, "meter")
+    own = [d for d in devices.values() if d.feed == feed.name]
+    kind = next((k for k in ("meter", "ups") if any(d.kind == k for d in own)), "")  # one level, never both
+    if kind:
+        draw = add_up([power[d.name] for d in own if d.kind == kind], kind)
     else:
-        pdus = [power[d.name] for d in devices.values() if d.feed == feed.name and d.kind in ("pdu", "shelf")]
+        pdus = [power[d.name] for d in own if d.kind in ("pdu", "shelf")]
         draw = add_up(pdus, "pdu")
         if not pdus:  # no meter on this side: the racks' draw, split evenly over their feeds
             shares = [

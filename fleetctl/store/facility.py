@@ -185,6 +185,16 @@ def list_point_states(conn: sqlite3.Connection, what: str | None = None) -> dict
     return out
 
 
+def save_facility_history(
+    conn: sqlite3.Connection, endpoint: str, series: str, values: Iterable[tuple[float, float]]
+) -> None:
+    """(moment, value) of one series from before fleetctl watched, for imports; what is there stays."""
+    conn.executemany(
+        "INSERT OR IGNORE INTO facility_history SELECT id, ?2, ?3, ?4 FROM facility_endpoint WHERE name = ?1",
+        ((endpoint, series, int(at) // SLOT_S * SLOT_S, value) for at, value in values),
+    )
+
+
 def facility_series(
     conn: sqlite3.Connection, endpoint: str, series: str, since: float, until: float
 ) -> list[tuple[float, float | None]]:

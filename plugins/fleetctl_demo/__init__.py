@@ -2,4 +2,9 @@
 
 from fleetctl.plugin import Plugin
 
-plugin = Plugin(name="demo", title="demo fleet", doc="simulated hosts that answer over real SSH")
+plugin = Plugin(
+    name="demo",
+    title="demo fleet",
+    doc="simulated hosts that answer over real SSH, and the building around them over TCP",
+    sources={"demo": "fleetctl_demo.bus:open_source"},
+)

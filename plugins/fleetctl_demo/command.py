@@ -28,7 +28,8 @@ def demo(
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            help="a fault that stays on: down, hang, lost, hot, ecc, disk, skew, auth or garbage, on some hosts, or on KIND=NODES"
+            help="a fault that stays on: down, hang, lost, hot, ecc, disk, skew, auth or garbage on hosts, dark on BMCs,"
+            " over on racks, leak or flow on CDUs; on some, or on KIND=NAMES"
         ),
     ] = None,
     interval: Annotated[float, typer.Option(help="seconds between rounds", min=1, max=3600)] = 5.0,
@@ -68,13 +69,15 @@ def _fleet(name: str) -> str:
 
 
 def _faults(words: list[str]) -> list[tuple[str, str]]:
+    from fleetctl_demo.building import FACILITY_FAULTS
     from fleetctl_demo.machine import FAULTS
 
+    known = FAULTS | FACILITY_FAULTS
     found = []
     for word in words:
         kind, _, nodes = word.partition("=")
-        if kind not in FAULTS:
-            raise UsageError(f"no fault named {kind!r}", hint=f"known: {', '.join(FAULTS)}")
+        if kind not in known:
+            raise UsageError(f"no fault named {kind!r}", hint=f"known: {', '.join(known)}")
         found.append((kind, nodes))
     return found
 

@@ -103,8 +103,8 @@ SMALL = Fleet(
         SitePlan("c353", "四号智算中心", "District D", "Huzhou", "city", "East"),
     ),
     (
-        Part("c26", "c26-", 2, RTX4090, model="R5300 G5", pool="infer", rack_budget_w=16_000),
-        Part("c132", "c132-", 10, RTX4090, model="R5300 G5", pool="infer", rack_budget_w=16_000),
+        Part("c26", "c26-", 2, RTX4090, model="R5300 G5", pool="infer", rack_budget_w=20_000),
+        Part("c132", "c132-", 10, RTX4090, model="R5300 G5", pool="infer", rack_budget_w=20_000),
         Part("c175", "c175-", 7, A100, model="DGX A100", rack_budget_w=28_000),
         Part("c353", "c353-", 14, B910B3, model="Atlas 800T A2", rack_budget_w=26_000),
         Part("c353", "c353-l4-", 1, L4, cards=2, model="R4900 G5", pool="infer", rack_budget_w=8_000),

@@ -74,18 +74,18 @@ class Machine:
         for kind, chance in _BACKGROUND.items() if not self.calm else ():
             if self.card is None and kind in ("hang", "lost", "hot", "ecc"):
                 continue
-            if _unit(self.seed, self.name, kind, episode) < chance:
+            if fate(self.seed, self.name, kind, episode) < chance:
                 found.add(kind)
         return frozenset(found)
 
     def load(self, now: float) -> float:
         """Share of the host that works, 0..1: what its neighbours' job wants, with a ramp at each end."""
-        slot, inside = divmod(now + JOB_S * _unit(self.seed, self.neighbours, "phase"), JOB_S)
+        slot, inside = divmod(now + JOB_S * fate(self.seed, self.neighbours, "phase"), JOB_S)
         here, before = self._job(int(slot)), self._job(int(slot) - 1)
         return before + (here - before) * min(1.0, inside / 60.0)
 
     def _job(self, slot: int) -> float:
-        draw = _unit(self.seed, self.neighbours, "job", slot)
+        draw = fate(self.seed, self.neighbours, "job", slot)
         return 0.0 if draw < 0.22 else (0.35 + draw / 2 if draw < 0.45 else 0.88 + draw / 10)
 
     def cards_at(self, now: float) -> list[Card]:
@@ -93,7 +93,7 @@ class Machine:
         if self.card is None:
             return []
         faults = self.fault(now)
-        broken = int(_unit(self.seed, self.name, "which", int(now // EPISODE_S)) * self.cards)
+        broken = int(fate(self.seed, self.name, "which", int(now // EPISODE_S)) * self.cards)
         load, before = self.load(now), self.load(now - 90.0)
         return [self._card(i, now, load, before, faults if i == broken else frozenset()) for i in range(self.cards)]
 
@@ -137,7 +137,7 @@ def _identity(seed: int, name: str, index: int) -> tuple[float, str, str]:
 
 
 @lru_cache(maxsize=400_000)
-def _unit(*parts: object) -> float:
+def fate(*parts: object) -> float:
     """A number in 0..1 that depends on nothing but the parts."""
     digest = blake2b("\0".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -6,12 +6,16 @@ import asyncio
 import json
 import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from fleetctl.inventory import expand
-from fleetctl_demo.fleets import find_fleet, names, resized
+from fleetctl_demo.building import Building, plan_halls
+from fleetctl_demo.bus import BuildingServer
+from fleetctl_demo.fleets import find_fleet, resized
 from fleetctl_demo.folder import machines, write_folder
+from fleetctl_demo.past import write_past
 from fleetctl_demo.server import DemoServers, make_keys
 
 
@@ -20,25 +24,29 @@ async def serve(folder: Path, spec: dict[str, Any]) -> None:
     fleet = find_fleet(spec["fleet"])
     if spec["hosts"]:
         fleet = resized(fleet, spec["hosts"])
-    faults: dict[str, set[str]] = {}
-    every = [name for part in fleet.parts for name in names(part)]
+    lasting: dict[str, frozenset[str]] = {}
+    calm = bool(spec.get("calm"))
+    building = Building(fleet, plan_halls(fleet, machines(fleet, spec["seed"], {})), spec["seed"])
     for kind, nodes in spec["faults"]:
-        chosen = expand(nodes) if nodes else every[:: max(1, len(every) // 3)][:3]
-        for name in chosen:
-            faults.setdefault(name, set()).add(kind)
-    hosts = machines(
-        fleet, spec["seed"], {name: frozenset(kinds) for name, kinds in faults.items()}, calm=bool(spec.get("calm"))
-    )
+        every = building.prone(kind)
+        for name in expand(nodes) if nodes else every[:: max(1, len(every) // 3)][:3]:
+            lasting[name] = lasting.get(name, frozenset()) | {kind}
+    hosts = machines(fleet, spec["seed"], lasting, calm=calm)
+    building = Building(fleet, plan_halls(fleet, hosts), spec["seed"], lasting, calm)
     _raise_file_limit(len(hosts) * 2 + 256)
     keys = make_keys(folder)
     servers = DemoServers(hosts, keys)
     await servers.start()
-    path = write_folder(folder, fleet, servers.ports, keys, spec["interval_s"])
+    wire = BuildingServer(building.tell)
+    await wire.start()
+    path = write_folder(folder, building, servers.ports, wire.port, keys, spec["interval_s"])
+    write_past(path, building, time.time())
     print(f"ready {path}", flush=True)
     loop = asyncio.get_running_loop()
     cutting = asyncio.create_task(servers.run())
     await loop.run_in_executor(None, sys.stdin.buffer.read)
     cutting.cancel()
+    await wire.stop()
     await servers.stop()
 
 
