@@ -36,13 +36,14 @@ class Reported:
     history: bool
 
 
-async def find_reports(walk: Walk) -> list[str]:
-    """Paths of the reports worth polling, the fullest first. Unreadable ones become findings of the walk."""
+async def find_reports(walk: Walk) -> dict[str, frozenset[str]]:
+    """The reports worth polling, the fullest first, each with the sensors it tells of. Unreadable ones become
+    findings of the walk."""
     service = await _linked(walk, walk.tree.get("/redfish/v1", {}), "TelemetryService")
     if service is None or service.get("ServiceEnabled") is False:
-        return []
+        return {}
     collection = await _linked(walk, service, "MetricReports")
-    found: list[tuple[int, str]] = []
+    found: dict[str, frozenset[str]] = {}
     for path in list(_members(collection or {}))[:MAX_REPORTS]:
         report = await walk.fetch(path)
         if walk.failing:
@@ -50,8 +51,8 @@ async def find_reports(walk: Walk) -> list[str]:
         if report is not None:
             said = read_report(report, walk.tree)
             if said.sensors and not said.history:
-                found.append((len(said.sensors), path))
-    return [path for _, path in sorted(found, key=lambda item: -item[0])]
+                found[path] = frozenset(said.sensors)
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
 async def _linked(walk: Walk, resource: Mapping[str, Any], name: str) -> Json | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fleetctl_redfish.total import total_power
 
 MAX_QUESTIONS = 3
+MAX_REST = 24
 MAX_PARTS = 8  # of a total that is a sum, where the service cannot give them in one answer
 _IN = re.compile(r"^sum of \d+ (rectifiers|inputs) in (\S+)$")
 
@@ -40,6 +41,42 @@ def poll_targets(tree: Mapping[str, Mapping[str, Any]], pages: Mapping[str, list
     for ending in ("/Thermal", "/EnvironmentMetrics", "/Power"):
         want(next((p for p in tree if p.endswith(ending) and p.count("/") == 5), None))
     return out or ["/redfish/v1/Chassis"]
+
+
+def rest_of(
+    tree: Mapping[str, Mapping[str, Any]],
+    pages: Mapping[str, list[str]],
+    targets: Sequence[str],
+    reported: Collection[str] = (),
+) -> list[str]:
+    """Questions worth asking now and then: what tells of values that no question of every poll tells of, the fullest
+    first. reported: sensors that the polled report tells of."""
+    asked = {target.partition("?")[0] for target in targets}
+    lacking: dict[str, int] = {}
+    for path in tree:
+        parent, _, name = path.rpartition("/")
+        if parent in pages and parent not in asked and "/Sensors" in parent and path not in reported:
+            if len(pages[parent]) == 1 and "expand" in pages[parent][0]:
+                lacking[parent] = lacking.get(parent, 0) + 1
+        elif name in ("Thermal", "ThermalMetrics") and path not in asked:
+            lacking[path] = 1
+    fullest = sorted(lacking, key=lambda path: -lacking[path])[:MAX_REST]
+    return [pages[path][0] if path in pages else path for path in fullest]
+
+
+def round_of(targets: Sequence[str], rest: Sequence[str], turn: int, keep: int) -> list[str]:
+    """The questions of one poll: the next of the rest has a free place, or every third time that of a lesser question.
+
+    keep: how many at the front are the total's parts; they and leaks are asked every time.
+    """
+    if not rest or len(targets) > MAX_QUESTIONS:
+        return list(targets)
+    if len(targets) < MAX_QUESTIONS:
+        return [*targets, rest[turn % len(rest)]]
+    place = next((i for i in range(len(targets) - 1, keep - 1, -1) if "Leak" not in targets[i]), None)
+    if place is None or turn % 3 != 2:
+        return list(targets)
+    return [*targets[:place], *targets[place + 1 :], rest[turn // 3 % len(rest)]]
 
 
 def total_parts(tree: Mapping[str, Mapping[str, Any]]) -> list[str]:

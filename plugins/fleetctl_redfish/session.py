@@ -18,6 +18,7 @@ from fleetctl.facility.endpoint import Endpoint
 MAX_BODY_BYTES = 8 * 1024 * 1024  # the largest real body seen is 0.5 MB (an expanded DGX collection)
 MAX_SOCKETS = 2  # several BMCs drop a third one
 _RETRY_STATUS = (503, 429)
+NO_CREDENTIALS = "put them in a file of mode 0600 (netrc, TOML or JSON) and name it with --credentials FILE"
 
 
 @cache
@@ -47,6 +48,10 @@ class RedfishSession:
         self._token = ""
         self._session_path = ""
         self._refused = False
+        self._good = (
+            ""  # a protected path that was answered: what tells a session that ended from a path we may not see
+        )
+        self._forbidden: set[str] = set()
         self._login_lock = asyncio.Lock()
 
     def _trust(self) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
@@ -95,32 +100,29 @@ class RedfishSession:
             self._session_path = "basic"
 
     def _denied(self) -> AuthError:
-        who = self.endpoint.credentials.user or "nobody"
-        return AuthError(f"{self.base} refuses {who}", hint="check the credentials; they are not tried again")
+        user = self.endpoint.credentials.user
+        if not user:
+            return AuthError(f"{self.base} wants a user name and a password", hint=NO_CREDENTIALS)
+        return AuthError(
+            f"{self.base} refuses {user}", hint="check the password; it is not tried again, so that nothing is locked"
+        )
 
     async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The decoded answer (None when empty). Raises errors of fleetctl.errors, MissingError, BusyError."""
         if self._refused:
             raise self._denied()
+        if path in self._forbidden:
+            raise MissingError(f"{path} is not for this user", hint="401")
         async with self._login_lock:
             await self._login()
-        headers: dict[str, str] = {}
-        if self._token:
-            headers["X-Auth-Token"] = self._token
-        elif self._session_path == "basic":
-            creds = self.endpoint.credentials
-            pair = base64.b64encode(f"{creds.user}:{creds.password}".encode()).decode()
-            headers["Authorization"] = f"Basic {pair}"
-        status, _, data = await self._send(method, path, body, headers)
-        if status == 401 and self._token:  # the session ended at the BMC: one new login
-            self._token = ""
-            async with self._login_lock:
-                await self._login()
-            if self._token:
-                status, _, data = await self._send(method, path, body, {"X-Auth-Token": self._token})
-        if status in (401, 403):
-            self._refused = status == 401
-            raise self._denied() if status == 401 else MissingError(f"{path} is not for this user", hint="403")
+        token = self._token
+        status, _, data = await self._send(method, path, body, self._authority())
+        if status == 401:
+            status, data = await self._again(method, path, body, token)
+        if status == 403:
+            raise MissingError(f"{path} is not for this user", hint="403")
+        if status < 300 and method == "GET" and path.rstrip("/") != "/redfish/v1":
+            self._good = path
         if status in _RETRY_STATUS:
             raise BusyError(f"{path}: busy (status {status})", hint="it is asked again later")
         if status in (400, 404, 405, 410, 501):
@@ -133,6 +135,42 @@ class RedfishSession:
             return json.loads(data)
         except (ValueError, RecursionError) as error:
             raise ParseError(f"{path} is not JSON: {str(error)[:120]}", hint="a defect of the firmware") from None
+
+    def _authority(self) -> dict[str, str]:
+        if self._token:
+            return {"X-Auth-Token": self._token}
+        if self._session_path != "basic":
+            return {}
+        creds = self.endpoint.credentials
+        pair = base64.b64encode(f"{creds.user}:{creds.password}".encode()).decode()
+        return {"Authorization": f"Basic {pair}"}
+
+    async def _again(self, method: str, path: str, body: Mapping[str, Any] | None, token: str) -> tuple[int, bytes]:
+        """After a 401: one new login where the session has ended; a path that alone is refused costs only itself.
+
+        (status, body) of the second answer. Raises MissingError, or AuthError where nothing at all is answered.
+        """
+        if self._good and (not token or token == self._token):
+            status, _, _ = await self._send("GET", self._good, None, self._authority())
+            if status == 401 and not token:
+                self._refused = True  # Basic, and the password no longer opens what it opened
+                raise self._denied()
+            if status < 300:
+                self._forbidden.add(path)
+                raise MissingError(f"{path} is not for this user", hint="401")
+        if token:
+            if token == self._token:
+                self._token = ""
+            async with self._login_lock:
+                await self._login()
+            status, _, data = await self._send(method, path, body, self._authority())
+            if status != 401:
+                return status, data
+            if self._good:
+                self._forbidden.add(path)
+                raise MissingError(f"{path} is not for this user", hint="401")
+        self._refused = True
+        raise self._denied()
 
     async def get(self, path: str) -> dict[str, Any]:
         """One resource. Raises ParseError when it is not an object."""

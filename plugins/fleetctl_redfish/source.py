@@ -11,7 +11,7 @@ from fleetctl.facility.endpoint import Endpoint
 from fleetctl.model.facility import EndpointReport, RawValue, SourceFinding, SourceTrouble
 from fleetctl_redfish.actions import act, first_system
 from fleetctl_redfish.metric_reports import find_reports, is_report, read_report, with_report
-from fleetctl_redfish.poll import MAX_QUESTIONS, poll_targets, total_parts
+from fleetctl_redfish.poll import MAX_QUESTIONS, poll_targets, rest_of, round_of, total_parts
 from fleetctl_redfish.session import RedfishSession
 from fleetctl_redfish.total import total_power
 from fleetctl_redfish.tree import Walk, describe
@@ -26,6 +26,9 @@ class RedfishSource:
         self.session = RedfishSession(endpoint)
         self._walk: Walk | None = None
         self._targets: list[str] = []
+        self._rest: list[str] = []
+        self._keep = 0  # how many of the targets the total is made of
+        self._turn = 0
         self._newest: dict[str, float | None] = {}  # report -> the newest moment in it
 
     async def read(self) -> EndpointReport:
@@ -37,7 +40,10 @@ class RedfishSource:
         targets = poll_targets(walk.tree, walk.pages)
         asked = {t.partition("?")[0] for t in targets}
         keep = sum(p in asked or p.rpartition("/")[0] in asked for p in total_parts(walk.tree))
-        self._targets = with_report(targets, reports, keep, MAX_QUESTIONS)
+        self._keep = min(keep, len(targets))
+        self._targets = with_report(targets, list(reports), self._keep, MAX_QUESTIONS)
+        reported = next(iter(reports.values()), frozenset())
+        self._rest = rest_of(walk.tree, walk.pages, self._targets, reported)
         return self._report(walk.tree, walk.tree, walk.findings, complete=complete)
 
     async def poll(self) -> EndpointReport:
@@ -69,7 +75,9 @@ class RedfishSource:
             else:
                 fresh[path] = resource
 
-        await asyncio.gather(*(ask(target) for target in self._targets))
+        targets = round_of(self._targets, self._rest, self._turn, self._keep)
+        self._turn += 1
+        await asyncio.gather(*(ask(target) for target in targets))
         if not fresh and not reported and findings:
             raise _as_error(findings[0])
         for path, resource in reported.items():

@@ -1,7 +1,8 @@
 """What the whole device draws, from a gathered tree. Levels are never added; parallel inputs of one level are.
 
-The order: PDU and shelf metrics; per chassis EnvironmentMetrics, PowerControl/0, a named sensor, the sum of all supply
-inputs. One supply that does not tell makes the sum unknown. A zero gives way to any later rung that is above zero.
+The order: PDU and shelf metrics; per chassis EnvironmentMetrics, PowerControl/0, a named sensor, the sum of all
+hot-swap controllers or of all supply inputs. One of them that does not tell makes the sum unknown. A zero gives way to
+any later rung that is above zero.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fleetctl.facility.quantity import number
-from fleetctl_redfish.values import is_gone, text_of, type_of
+from fleetctl.facility.quantity import canonical, number
+from fleetctl_redfish.values import is_gone, quantity_and_unit, state_of, text_of, type_of
 
 Json = Mapping[str, Any]
 Total = tuple[float, str]
 
-# A chassis that can stand for the whole machine, best first; parts (Component, Module, Zone, Card ...) never do.
+# A chassis that can stand for the whole machine, best first; a type we do not know is like Other.
 _RANKS = {
     "RackMount": 0,
     "StandAlone": 0,
@@ -25,14 +26,20 @@ _RANKS = {
     "Drawer": 0,
     "Pedestal": 0,
     "HeatExchanger": 0,
+    "StorageEnclosure": 0,
+    "ImmersionTank": 0,
+    "PowerStrip": 0,
     "Blade": 1,
     "Sled": 1,
     "Node": 1,
-    "Other": 2,
     "Enclosure": 3,
     "Rack": 3,
     "RackGroup": 3,
+    "Row": 3,
+    "Pod": 3,
 }
+_OTHER = 2
+_PARTS = frozenset(["Card", "Cartridge", "Component", "Module", "Zone", "IPBasedDrive"])  # never the whole machine
 # Ids of sensors that vendors use for the draw of the whole machine, best first.
 NAMED_SENSORS = tuple(
     re.compile(p, re.IGNORECASE)
@@ -47,6 +54,8 @@ NAMED_SENSORS = tuple(
     )
 )
 _RECTIFIER = re.compile(r"^Rectifier\d+InputPower$")  # HPE Cray EX chassis
+_HOT_SWAP = re.compile(r"(?:^|_)HSC_?\d+_(?:Power|Pwr)(?:_\d+)?$", re.IGNORECASE)  # NVIDIA: the inputs of a baseboard
+_WHOLE = re.compile(r"server|system|chassis|node|platform", re.IGNORECASE)
 _METRIC_PARENTS = ("RackPDUs", "PowerShelves", "FloorPDUs", "Switchgear", "TransferSwitches")
 
 
@@ -56,7 +65,8 @@ def total_power(tree: Mapping[str, Json]) -> Total | None:
     if equipment is not None:
         return equipment
     zero: Total | None = None
-    for level in _levels(tree):
+    levels = _levels(tree)
+    for level in levels:
         totals = [t for t in (_chassis_total(tree, path) for path in level) if t is not None]
         if not totals:
             continue
@@ -65,7 +75,24 @@ def total_power(tree: Mapping[str, Json]) -> Total | None:
         if result[0] > 0:
             return result
         zero = zero or result
-    return zero
+    return zero or _only_control(tree) or (None if levels else _baseboard(tree))
+
+
+def _only_control(tree: Mapping[str, Json]) -> Total | None:
+    """The one PowerControl/0 of the service that names the server, wherever it hangs (Intel S2600: on the baseboard)."""
+    found = []
+    for path, resource in tree.items():
+        if type_of(resource) == "Power" and (total := _power_control(tree, path.rpartition("/")[0])) is not None:
+            found.append((total, resource["PowerControl"][0]))
+    if len(found) == 1 and _WHOLE.search(text_of(found[0][1].get("Name"))):
+        return found[0][0]
+    return None
+
+
+def _baseboard(tree: Mapping[str, Json]) -> Total | None:
+    """A service of nothing but parts is a baseboard's own (NVIDIA HGX): the inputs of the one zone around them."""
+    zones = [p for p, r in tree.items() if p.count("/") == 4 and text_of(r.get("ChassisType")) == "Zone"]
+    return _hot_swap(tree, zones[0]) if len(zones) == 1 else None
 
 
 def _equipment(tree: Mapping[str, Json]) -> Total | None:
@@ -91,9 +118,8 @@ def _levels(tree: Mapping[str, Json]) -> list[list[str]]:
         if path.count("/") != 4 or not path.startswith("/redfish/v1/Chassis/"):
             continue
         kind = text_of(chassis.get("ChassisType"))
-        rank = _RANKS.get(kind, 2 if not kind else None)
-        if rank is not None:
-            levels.setdefault((_depth(tree, path), rank), []).append(path)
+        if kind not in _PARTS:
+            levels.setdefault((_depth(tree, path), _RANKS.get(kind, _OTHER)), []).append(path)
     return [levels[key] for key in sorted(levels)]
 
 
@@ -113,7 +139,7 @@ def _depth(tree: Mapping[str, Json], path: str) -> int:
 
 def _chassis_total(tree: Mapping[str, Json], path: str) -> Total | None:
     zero: Total | None = None
-    for rung in (_environment, _power_control, _named_sensor, _supplies):
+    for rung in (_environment, _power_control, _named_sensor, _hot_swap, _supplies):
         found = rung(tree, path)
         if found is not None and found[0] > 0:
             return found
@@ -137,6 +163,8 @@ def _environment(tree: Mapping[str, Json], path: str) -> Total | None:
 def _power_control(tree: Mapping[str, Json], path: str) -> Total | None:
     controls = (tree.get(f"{path}/Power") or {}).get("PowerControl")
     if isinstance(controls, list) and controls and isinstance(controls[0], Mapping):
+        if state_of(controls[0]) == "Absent":
+            return None
         watts = number(controls[0].get("PowerConsumedWatts"))
         if watts is not None and watts >= 0:
             return watts, f"{path}/Power#/PowerControl/0/PowerConsumedWatts"
@@ -146,9 +174,12 @@ def _power_control(tree: Mapping[str, Json], path: str) -> Total | None:
 def _power_sensors(tree: Mapping[str, Json], path: str) -> Iterator[tuple[str, str, float | None]]:
     prefix = f"{path}/Sensors/"
     for name, sensor in tree.items():
-        is_power = sensor.get("ReadingType") == "Power" or sensor.get("ReadingUnits") in ("W", "Watts")
-        if name.startswith(prefix) and is_power:
-            watts = None if is_gone(sensor) else number(sensor.get("Reading"))
+        if not name.startswith(prefix):
+            continue
+        quantity, unit = quantity_and_unit(sensor)
+        if quantity == "power":
+            told = None if is_gone(sensor) else number(sensor.get("Reading"))
+            watts = None if told is None else canonical(told, unit)[0]
             yield name, name[len(prefix) :], watts if watts is not None and watts >= 0 else None
 
 
@@ -161,6 +192,14 @@ def _named_sensor(tree: Mapping[str, Json], path: str) -> Total | None:
     rectifiers = [(name, watts) for name, sensor_id, watts in sensors if _RECTIFIER.search(sensor_id)]
     if rectifiers and all(w is not None for _, w in rectifiers):
         return sum(w for _, w in rectifiers if w is not None), f"sum of {len(rectifiers)} rectifiers in {path}/Sensors"
+    return None
+
+
+def _hot_swap(tree: Mapping[str, Json], path: str) -> Total | None:
+    """The sum of a baseboard's parallel inputs; None as soon as one does not tell."""
+    inputs = [(name, watts) for name, sensor_id, watts in _power_sensors(tree, path) if _HOT_SWAP.search(sensor_id)]
+    if inputs and all(w is not None for _, w in inputs):
+        return sum(w for _, w in inputs if w is not None), " + ".join(f"{name}#/Reading" for name, _ in inputs)
     return None
 
 

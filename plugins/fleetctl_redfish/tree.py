@@ -26,6 +26,7 @@ LINKS: dict[str, tuple[str, ...]] = {
     "PowerSubsystem": ("PowerSupplies", "Batteries"),
     "PowerSupply": ("Metrics",),
     "Battery": ("Metrics",),
+    "Heater": ("Metrics",),
     "ThermalSubsystem": ("ThermalMetrics", "Fans", "LeakDetection", "Pumps", "CoolantConnectors", "Heaters"),
     "LeakDetection": ("LeakDetectors",),
     "PowerEquipment": (

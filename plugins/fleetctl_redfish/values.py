@@ -26,9 +26,10 @@ from fleetctl_redfish.vocabulary import (
 
 Json = Mapping[str, Any]
 
-_GONE = ("Absent", "Disabled")
+_GONE = ("Absent", "Disabled", "UnavailableOffline")
 _ABSENT = (*NOTHING_NUMBERS, -1.0)
 _MARGIN = re.compile(r"(?i)margin|mgn|tjmax|dts")
+_BELOW = re.compile(r"(?i)\bthrm\b")  # Intel: "P2 DIMM Thrm 1" is -68 on a cool board
 _MAX_DEPTH = 6
 _MAX_RAW = 80
 
@@ -46,7 +47,7 @@ class Found:
         self, quantity: str, where: str, raw: Any, unit: str, source: str, at: float, *, gone: bool = False
     ) -> None:
         """One number, or one unknown where the BMC has none."""
-        if quantity == "temperature" and _MARGIN.search(where) is not None:
+        if quantity == "temperature" and (_MARGIN.search(where) or (_BELOW.search(where) and _negative(raw))):
             quantity = "temperature_margin"  # degrees below the limit: negative on Intel boards
         absent = NOTHING_NUMBERS if quantity.startswith("temperature") else _ABSENT
         value = None if gone else number(raw, absent)
@@ -60,6 +61,10 @@ class Found:
             self.findings.append(SourceFinding(SourceTrouble.IMPLAUSIBLE, text, source))
         else:
             self.readings.append(Measurement(quantity, where, value, unit, source, shown[:_MAX_RAW], at))
+
+
+def _negative(raw: Any) -> bool:
+    return (number(raw) or 0.0) < 0
 
 
 def text_of(value: Any, limit: int = 120) -> str:
@@ -79,8 +84,13 @@ def type_of(resource: Json) -> str:
 
 def is_gone(resource: Json) -> bool:
     """True where the part says that it is not there: its readings are then unknown, whatever number stands there."""
+    return state_of(resource) in _GONE
+
+
+def state_of(resource: Json) -> str:
+    """`Enabled`, `Absent` ...; empty when it does not tell."""
     status = resource.get("Status")
-    return isinstance(status, dict) and status.get("State") in _GONE
+    return text_of(status.get("State"), 40) if isinstance(status, dict) else ""
 
 
 def _dicts(value: Any) -> Iterator[tuple[int, Json]]:
@@ -128,14 +138,29 @@ def _owner(path: str) -> str:
     return parts[3] if len(parts) > 3 else ""
 
 
-def _sensor(sensor: Json, path: str, at: float, found: Found) -> None:
+def quantity_and_unit(sensor: Json) -> tuple[str, str]:
+    """What a sensor measures. Where its type and its unit disagree the unit is right (Lenovo XCC: fans in rpm as
+    AirFlow, watts as Current; NVIDIA: pascals as Altitude), but a "kW" that counts energy is a kWh without its hours."""
     reading_type = text_of(sensor.get("ReadingType"))
-    quantity, unit = READING_TYPES.get(reading_type, ("", ""))
+    quantity, usual = READING_TYPES.get(reading_type, ("", ""))
     named = text_of(sensor.get("ReadingUnits"), 24)
-    if named:
-        unit = UNITS.get(named, named)
+    unit = UNITS.get(named, named) or usual
+    told = UNIT_QUANTITY.get(unit, "")
     if not quantity:
-        quantity = UNIT_QUANTITY.get(unit, reading_type.lower() or "value")
+        return told or reading_type.lower() or "value", unit
+    if told and told != quantity:
+        if quantity == "energy" and unit in ("W", "kW"):
+            return quantity, f"{unit}h"
+        if quantity not in _SHARED_UNITS.get(unit, ()):
+            return told, unit
+    return quantity, unit
+
+
+_SHARED_UNITS = {"kW": ("cooling_power",), "W": ("cooling_power",), "Hz": ("fan_speed",), "C": ("temperature_margin",)}
+
+
+def _sensor(sensor: Json, path: str, at: float, found: Found) -> None:
+    quantity, unit = quantity_and_unit(sensor)
     name = text_of(sensor.get("Name")) or text_of(sensor.get("Id")) or path.rpartition("/")[2]
     where = f"{_owner(path)}/{name}"
     if quantity == "percent":
@@ -150,6 +175,8 @@ def _sensor(sensor: Json, path: str, at: float, found: Found) -> None:
                     found.add(extra, where, sensor[key], extra_unit, f"{path}#/{key}", at, gone=is_gone(sensor))
             if sensor.get("PowerFactor") is not None:
                 found.add("power_factor", where, sensor["PowerFactor"], "", f"{path}#/PowerFactor", at)
+    if sensor.get("SpeedRPM") is not None and quantity != "fan_speed":
+        found.add("fan_speed", where, sensor["SpeedRPM"], "rpm", f"{path}#/SpeedRPM", at, gone=is_gone(sensor))
 
 
 def _percent_or_rpm(quantity: str, raw: Any, unit: str) -> tuple[str, str]:
@@ -176,8 +203,9 @@ def _power(power: Json, path: str, at: float, found: Found) -> None:
         name = text_of(control.get("Name")) or text_of(control.get("MemberId")) or str(i)
         source = f"{path}#/PowerControl/{i}"
         if "PowerConsumedWatts" in control:
-            raw = control["PowerConsumedWatts"]
-            found.add("power", f"{owner}/{name}", raw, "W", f"{source}/PowerConsumedWatts", at, gone=is_gone(control))
+            raw = control["PowerConsumedWatts"]  # "Disabled" is said of the limit (Gigabyte), not of the meter
+            gone = state_of(control) == "Absent"
+            found.add("power", f"{owner}/{name}", raw, "W", f"{source}/PowerConsumedWatts", at, gone=gone)
         limit = control.get("PowerLimit")
         if isinstance(limit, dict) and limit.get("LimitInWatts") is not None:
             raw = limit["LimitInWatts"]
@@ -236,12 +264,19 @@ def _excerpts(node: Any, path: str, where: str, at: float, found: Found, *, gone
             if isinstance(value, list):
                 for i, item in _dicts(value):
                     name = text_of(item.get("GroupName")) or text_of(item.get("Name")) or f"{key} {i}"
-                    _leak_entry(item, f"{path}#/{key}/{i}", f"{where}/{name}", at, found)
-                    _excerpts(item, f"{path}#/{key}/{i}", f"{where}/{name}", at, found, gone=gone, depth=depth + 1)
+                    _leak_entry(item, _pointer(path, f"{key}/{i}"), f"{where}/{name}", at, found)
+                    _excerpts(
+                        item, _pointer(path, f"{key}/{i}"), f"{where}/{name}", at, found, gone=gone, depth=depth + 1
+                    )
             elif isinstance(value, dict) and "@odata.id" not in value:
-                _excerpts(value, f"{path}#/{key}", where, at, found, gone=gone, depth=depth + 1)
+                _excerpts(value, _pointer(path, key), where, at, found, gone=gone, depth=depth + 1)
             continue
         _excerpt(rule, key, value, path, where, at, found, gone=gone, depth=depth)
+
+
+def _pointer(source: str, key: str) -> str:
+    """One step further into a resource: `path#/a/b`, with one `#` however deep."""
+    return f"{source}/{key}" if "#" in source else f"{source}#/{key}"
 
 
 def _leak_entry(item: Json, source: str, where: str, at: float, found: Found) -> None:
@@ -265,14 +300,14 @@ def _excerpt(
     depth: int,
 ) -> None:
     quantity, unit = rule
-    source = f"{path}#/{key}"
+    source = _pointer(path, key)
     word = EXCERPT_WORDS.get(key, "")
     place = f"{where} {word}".rstrip()
     if isinstance(value, list):
         for i, item in _dicts(value):
             name = text_of(item.get("DeviceName")) or text_of(item.get("PhysicalContext")) or str(i)
             _one_excerpt(quantity, unit, item, f"{source}/{i}", f"{place}/{name}", at, found, gone)
-    elif isinstance(value, dict) and "Reading" in value:
+    elif isinstance(value, dict) and ("Reading" in value or "SetPoint" in value or "SpeedRPM" in value):
         _one_excerpt(quantity, unit, value, source, place, at, found, gone)
     elif isinstance(value, dict) and depth < _MAX_DEPTH:
         for part, inner in value.items():
@@ -286,7 +321,11 @@ def _one_excerpt(
     quantity: str, unit: str, excerpt: Json, source: str, where: str, at: float, found: Found, gone: bool
 ) -> None:
     quantity, unit = _percent_or_rpm(quantity, excerpt.get("Reading"), unit)
-    found.add(quantity, where, excerpt.get("Reading"), unit, f"{source}/Reading", at, gone=gone)
+    if "Reading" in excerpt or not excerpt.keys() & {"SetPoint", "SpeedRPM"}:
+        found.add(quantity, where, excerpt.get("Reading"), unit, f"{source}/Reading", at, gone=gone)
+    if excerpt.get("SetPoint") is not None:  # an excerpt of a Control: what it is held to
+        kind = "power_limit" if quantity == "power" else f"{quantity}_setpoint"
+        found.add(kind, where, excerpt["SetPoint"], unit, f"{source}/SetPoint", at, gone=gone)
     if quantity == "power":
         for key, (extra, extra_unit) in EXCERPT_EXTRAS.items():
             if excerpt.get(key) is not None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fleetctl.errors import ConflictError
 from fleetctl.model.facility import Measurement, SourceTrouble
 from fleetctl_redfish.actions import reset_type
-from fleetctl_redfish.poll import MAX_QUESTIONS, poll_targets
+from fleetctl_redfish.poll import MAX_QUESTIONS, poll_targets, rest_of, round_of
 from fleetctl_redfish.total import total_power
 from fleetctl_redfish.values import Found, read_resource, rename_repeated
 
@@ -53,6 +53,57 @@ def test_an_absent_part_measures_nothing_though_it_says_zero() -> None:
 def test_revolutions_where_the_schema_says_percent() -> None:
     found = found_in(sensor(Id="FAN1", Name="FAN1", Reading=6600, ReadingType="Percent"))
     assert values(found) == {"fan_speed 1/FAN1": (6600.0, "rpm")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "units", "want"),
+    [
+        ("Current", "Watts", ("power", "W")),  # Lenovo XCC, SR650 V2: "Sys Power"
+        ("AirFlow", "RPM", ("fan_speed", "rpm")),  # Lenovo XCC: "Fan 1A Tach"
+        ("Altitude", "Pa", ("pressure", "Pa")),  # NVIDIA HGX: "AltitudePressure"
+        ("EnergykWh", "kW", ("energy", "kWh")),  # DMTF public-pdu, TransferSwitch1
+        ("Pressure", "PSI", ("pressure", "psi")),  # HPE Cray CMM
+        ("Temperature", "degrees", ("temperature", "C")),  # DMTF public-iiot
+        ("Heat", "kW", ("cooling_power", "kW")),
+        ("Power", "kW", ("power", "kW")),
+        ("Power", "", ("power", "W")),
+    ],
+)
+def test_where_type_and_unit_disagree_the_unit_is_right(kind: str, units: str, want: tuple[str, str]) -> None:
+    found = found_in(sensor(Reading=12.5, ReadingType=kind, ReadingUnits=units))
+    assert [(r.quantity, r.unit) for r in found.readings] == [want]
+
+
+def test_a_speed_beside_or_instead_of_a_percentage() -> None:
+    found = found_in(sensor(Id="F", Name="Fan", Reading=80, ReadingType="Percent", SpeedRPM=1490))
+    assert values(found) == {"fan_duty 1/Fan": (80.0, "%"), "fan_speed 1/Fan": (1490.0, "rpm")}
+    fan = {"@odata.type": "#Fan.v1_1_0.Fan", "SpeedPercent": {"SpeedRPM": 18720}}  # iDRAC9
+    found = found_in(fan, f"{CH}/ThermalSubsystem/Fans/5A")
+    assert values(found) == {"fan_speed 1/5A": (18720.0, "rpm")}
+    assert not found.unknown
+
+
+def test_what_a_control_is_held_to_is_no_measurement() -> None:
+    held = {"@odata.type": "#EnvironmentMetrics.v1", "PowerLimitWatts": {"SetPoint": 1800, "Reading": 183.9}}
+    assert values(found_in(held, f"{CH}/EnvironmentMetrics")) == {
+        "power_limit 1 under its limit": (1800.0, "W"),
+        "power 1 under its limit": (183.9, "W"),
+    }
+
+
+def test_a_pointer_has_one_hash_however_deep() -> None:
+    leaks = {
+        "@odata.type": "#LeakDetection.v1",
+        "LeakDetectorGroups": [{"GroupName": "A", "HumidityPercent": {"Reading": 26}}],
+    }
+    found = found_in(leaks, "/redfish/v1/ThermalEquipment/CDUs/1/LeakDetection")
+    assert [r.source.count("#") for r in found.readings] == [1]
+
+
+def test_a_disabled_limit_does_not_disable_the_meter() -> None:
+    control = {"Name": "Chassis", "PowerConsumedWatts": 100, "Status": {"State": "Disabled"}}  # Gigabyte H262
+    power = {"@odata.type": "#Power.v1.Power", "PowerControl": [control]}
+    assert values(found_in(power)) == {"power 1/Chassis": (100.0, "W")}
 
 
 def test_what_cannot_be_is_a_finding() -> None:
@@ -225,6 +276,48 @@ def test_a_blade_inside_an_enclosure_counts_only_when_the_enclosure_is_silent() 
     assert found[0] == 374
 
 
+def test_the_inputs_of_a_baseboard_are_added() -> None:
+    zone = "/redfish/v1/Chassis/HGX_Chassis_0"  # NVIDIA GH200: no chassis but parts
+    tree = {
+        zone: {"ChassisType": "Zone"},
+        f"{zone}/Sensors/HGX_Chassis_0_HSC_0_Power_0": {"ReadingType": "Power", "Reading": 164.961},
+        f"{zone}/Sensors/HGX_Chassis_0_HSC_1_Power_0": {"ReadingType": "Power", "Reading": 174.129},
+        f"{zone}/Sensors/HGX_Chassis_0_TotalGPU_Power_0": {"ReadingType": "Power", "Reading": 184.074},
+        f"{zone}/Sensors/HGX_Chassis_0_HSC_0_Temp_0": {"ReadingType": "Temperature", "Reading": 32.75},
+    }
+    found = total_power(tree)
+    assert found is not None
+    assert found[0] == pytest.approx(339.09)
+    assert total_power(machine(**tree)) is None, "a machine that does not tell is not told by its parts"
+    tree[f"{zone}/Sensors/HGX_Chassis_0_HSC_1_Power_0"]["Reading"] = None
+    assert total_power(tree) is None
+
+
+def test_a_server_that_tells_on_its_baseboard() -> None:
+    board = f"{CH}/Baseboard"  # Intel S2600BPB
+    control = {"Name": "Server Power Control", "PowerConsumedWatts": 148}
+    power = {f"{board}/Power": {"@odata.type": "#Power.v1.Power", "PowerControl": [control]}}
+    found = total_power(machine(**{board: {"ChassisType": "Card"}, **power}))
+    assert found == (148.0, f"{board}/Power#/PowerControl/0/PowerConsumedWatts")
+    power[f"{CH}/Other/Power"] = power[f"{board}/Power"]
+    assert total_power(machine(**power)) is None
+
+
+def test_a_named_sensor_in_kilowatts() -> None:
+    found = total_power(
+        machine(**{f"{CH}/Sensors/total_power": {"ReadingType": "Power", "Reading": 6.2, "ReadingUnits": "kW"}})
+    )
+    assert found is not None
+    assert found[0] == 6200
+
+
+@pytest.mark.parametrize("kind", ["StorageEnclosure", "Server", "Rackmount"])
+def test_chassis_of_other_types_stand_for_a_machine(kind: str) -> None:
+    found = total_power({CH: {"@odata.type": "#Chassis.v1.Chassis", "ChassisType": kind}, **CONTROL})
+    assert found is not None
+    assert found[0] == 344
+
+
 def test_circles_of_chassis_end() -> None:
     a = {"ChassisType": "Blade", "Links": {"ContainedBy": {"@odata.id": "/redfish/v1/Chassis/b"}}}
     b = {"ChassisType": "Blade", "Links": {"ContainedBy": {"@odata.id": "/redfish/v1/Chassis/a"}}}
@@ -246,6 +339,23 @@ def test_a_poll_asks_at_most_three_questions_total_power_first() -> None:
     targets = poll_targets(tree, {f"{CH}/Sensors": [f"{CH}/Sensors?$expand=.($levels=1)"]})
     assert targets[0] == f"{CH}/Sensors?$expand=.($levels=1)"
     assert len(targets) <= MAX_QUESTIONS
+
+
+def test_what_no_question_tells_is_asked_now_and_then() -> None:
+    def sensors(chassis: str, count: int) -> dict[str, Any]:
+        return {f"/redfish/v1/Chassis/{chassis}/Sensors/S{i}": {"ReadingType": "Power"} for i in range(count)}
+
+    tree = {**sensors("A", 3), **sensors("B", 9), **sensors("C", 4), f"{CH}/Thermal": {}}
+    pages = {f"/redfish/v1/Chassis/{c}/Sensors": [f"/redfish/v1/Chassis/{c}/Sensors?$expand=."] for c in "ABC"}
+    rest = rest_of(tree, pages, [pages["/redfish/v1/Chassis/A/Sensors"][0]], set(sensors("C", 4)))
+    assert rest == ["/redfish/v1/Chassis/B/Sensors?$expand=.", f"{CH}/Thermal"]
+    every = ["total", "x/LeakDetectors", "report"]
+    seen = [round_of(every, rest, turn, 1) for turn in range(12)]
+    assert all(len(r) <= MAX_QUESTIONS and r[:2] == every[:2] for r in seen)
+    assert set(rest) <= {q for r in seen for q in r}
+    assert sum("report" in r for r in seen) == 8
+    assert round_of(["total"], rest, 1, 1) == ["total", rest[1]]
+    assert round_of(["a", "b", "c"], rest, 2, 3) == ["a", "b", "c"], "the total's parts are asked every time"
 
 
 def test_only_what_the_bmc_offers_is_asked_of_it() -> None:

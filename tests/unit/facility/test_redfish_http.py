@@ -46,6 +46,7 @@ class Bmc:
         self.asked: list[str] = []
         self.logins = 0
         self.password = "right"
+        self.ended: list[str] = []  # tokens of sessions that the BMC has forgotten
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path.rstrip("/")
@@ -57,6 +58,8 @@ class Bmc:
                 return web.Response(status=401)
             headers = {"X-Auth-Token": f"t{self.logins}", "Location": "/redfish/v1/SessionService/Sessions/1"}
             return web.json_response({}, status=201, headers=headers)
+        if request.headers.get("X-Auth-Token") in self.ended and request.method == "GET":
+            return web.Response(status=401)
         if path in self.odd:
             answer: web.StreamResponse = await self.odd[path](request)
             return answer
@@ -227,20 +230,42 @@ async def test_a_wrong_password_is_tried_once() -> None:
 
 async def test_a_session_that_ended_is_begun_again_once() -> None:
     bmc = Bmc()
-    rejected: list[str] = []
-
-    async def picky(request: web.Request) -> web.StreamResponse:
-        token = request.headers.get("X-Auth-Token", "")
-        if token == "t1":
-            rejected.append(token)
-            return web.Response(status=401)
-        return web.json_response(TREE[f"{CH}/Power"])
-
-    bmc.odd[f"{CH}/Power"] = picky
     async with reading(bmc, credentials=Credentials("fleet", "right")) as source:
-        assert (await source.read()).total_power_w == 614
-    assert (bmc.logins, rejected) == (2, ["t1"])
+        await source.read()
+        bmc.ended.append("t1")
+        assert (await source.poll()).total_power_w == 614
+    assert bmc.logins == 2
     assert any(a.startswith("DELETE") for a in bmc.asked), "the session is ended at the BMC"
+
+
+@pytest.mark.parametrize("basic", [False, True])
+async def test_a_resource_that_alone_is_refused_costs_only_itself(basic: bool) -> None:
+    bmc = Bmc()
+
+    async def refused(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=401)
+
+    bmc.tree["/redfish/v1"] = {
+        **TREE["/redfish/v1"],
+        "TelemetryService": {"@odata.id": "/redfish/v1/TelemetryService"},
+    }
+    bmc.odd["/redfish/v1/TelemetryService"] = refused
+    bmc.odd[f"{CH}/Thermal"] = refused
+    if basic:
+        original = bmc.handle
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if request.method == "POST":
+                return web.Response(status=503)
+            return await original(request)
+
+        bmc.handle = handle  # type: ignore[method-assign]
+    async with reading(bmc, credentials=Credentials("fleet", "right")) as source:
+        report = await source.read()
+        assert report.total_power_w == 614
+        assert (await source.poll()).total_power_w == 614
+    assert bmc.logins == (0 if basic else 1), "a refused resource is no reason to log in again"
+    assert sum("TelemetryService" in a for a in bmc.asked) == 1, "and it is not asked again"
 
 
 async def test_a_bmc_without_free_sessions_is_read_with_basic() -> None:
