@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from fleetctl.views import jobs as jobs_view
 from fleetctl.views import nodes as nodes_view
 from fleetctl_slurm.answers import parse_jobs, parse_nodes
 from fleetctl_slurm.backend import SlurmBackend
+from fleetctl_slurm.cards import join
 
 NODES, JOBS, NONCE = 12_500, 20_000, "feedc0de00000001"
 
@@ -43,17 +45,18 @@ def node_text() -> str:
 def job_text() -> str:
     return "".join(
         f"{n}|RUNNING|h100|lab|user{n % 97}|1|cpu=48,gres/gpu=4|gres:gpu:4|N/A|2026-11-22T00:00:00|2026-11-22T00:00:00|"
-        f"2026-11-23T00:00:00|gpu{n % NODES + 1:05}|None|train-{n}|{NONCE}|\n"
+        f"2026-11-23T00:00:00|gpu{n % NODES + 1:05}|None|(null)|train-{n}|{NONCE}|\n"
         if n < NODES
-        else f"{n}|PENDING|h100|lab|user{n % 97}|4|cpu=48|gres:gpu:8|N/A|2026-11-22T00:00:00|N/A|N/A||Priority|train-{n}|{NONCE}|\n"
+        else f"{n}|PENDING|h100|lab|user{n % 97}|4|cpu=48|gres:gpu:8|N/A|2026-11-22T00:00:00|N/A|N/A||Priority|(null)|train-{n}|{NONCE}|\n"
         for n in range(JOBS)
     )
 
 
 def took(title: str, work: Callable[[], Any], detail: str = "") -> Any:
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     result = work()
-    print(f"{title:58} {time.perf_counter() - began:8.3f} s  {detail}")
+    cpu = time.process_time() - busy
+    print(f"{title:58} {time.perf_counter() - began:8.3f} s {cpu:8.3f} s of CPU  {detail}")
     return result
 
 
@@ -73,10 +76,14 @@ def main() -> None:
     nodes, jobs = node_text(), job_text()
     answer = took("parse nodes", lambda: parse_nodes(nodes, NONCE), f"{len(nodes) / 1e6:.1f} MB, 37,500 records")
     found, _bad = took("parse jobs", lambda: parse_jobs(jobs, NONCE), f"{len(jobs) / 1e6:.1f} MB, 20,000 records")
+    took("parse nodes again, nothing changed", lambda: parse_nodes(nodes, NONCE, before=answer))
+    took("parse jobs again, nothing changed", lambda: parse_jobs(jobs, NONCE, before=found))
+    cards = took("cards of the jobs, no node shared", lambda: join([*found.values()], answer.used, {}, {}))
+    listed = [replace(job, places=there) for job, there in zip(found.values(), cards, strict=True)]
     config = Config(sites=(Site(name="s"),), hosts=(HostGroup(nodes=f"gpu[00001-{NODES}]", site="s"),))
     inventory, clock = build_inventory(config), SystemClock()
     with tempfile.TemporaryDirectory() as folder, Database.open(Path(folder) / "fleet.db", write=True) as db:
-        view = BackendView(clock.now(), "22.05.8", answer.nodes, found, (), answer.partitions)
+        view = BackendView(clock.now(), "22.05.8", answer.nodes, listed, (), answer.partitions)
         lane = Lane(Scheduler(site="s"), Recorded(view), db, inventory, clock)  # type: ignore[arg-type]
         took("keep the first round", lambda: asyncio.run(lane.round()))
         took("keep a round in which nothing changed", lambda: asyncio.run(lane.round()))

@@ -32,7 +32,8 @@ class OutsideEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class OutsideJob:
-    """One job of an outside scheduler that waits or runs. cards: in all, None when it does not say."""
+    """One job of an outside scheduler that waits or runs. cards: in all, None when it does not say; places: the cards it
+    holds by host, as their indices, without hosts where they are not told."""
 
     backend: str
     id: str
@@ -48,6 +49,7 @@ class OutsideJob:
     start_at: int | None
     end_at: int | None
     reason: str
+    places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ class BackendNode:
 @dataclass(frozen=True, slots=True)
 class BackendJob:
     """One job. hosts: where it runs, () while it waits; cards: in all, None when it asks for none by name; nodes: how many
-    it has or asks for."""
+    it has or asks for; places: the cards it holds by host, as the indices the engine prints, without hosts where they are
+    not told; mark: what we wrote on a job of ours, "" on all others."""
 
     id: str
     name: str
@@ -72,6 +73,8 @@ class BackendJob:
     end_at: int | None = None
     reason: str = ""
     nodes: int | None = None
+    places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,18 +70,20 @@ def order_ends(db: Connections, backend: str, now: int) -> list[str]:
     The person who set the deadline has confirmed it. Each job is asked for once per drain.
     """
     with db.read() as conn:
-        outside = list_outside(conn)
-        due = {
-            r.host: r
+        past = [
+            r
             for r in list_admin(conn).values()
             if r.wish in EMPTYING
             and r.mode is not DrainMode.WAIT
             and r.deadline_at is not None
             and r.deadline_at <= now
+        ]
+        outside = list_outside(conn) if past else {}
+        due = {
+            r.host: r
+            for r in past
             # Only where the drain was told: otherwise another job would follow.
-            and r.host in outside
-            and outside[r.host].backend == backend
-            and outside[r.host].state is Admin.DRAINING
+            if r.host in outside and outside[r.host].backend == backend and outside[r.host].state is Admin.DRAINING
         }
         jobs = [j for j in list_jobs(conn) if j.backend == backend and due.keys() & set(j.hosts)] if due else []
     if not jobs:

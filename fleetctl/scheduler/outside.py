@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from fleetctl.clock import Clock
 from fleetctl.config.schema import Scheduler
 from fleetctl.errors import FleetctlError, StoreError
@@ -39,19 +41,21 @@ class Lane:
         self._hosts = inventory.hosts
         self._clock = clock
         self._rest_until = 0.0
-        self._jobs: tuple[OutsideJob, ...] | None = None
+        self._nodes: Mapping[str, BackendNode] = {}  # what the store holds of it
+        self._jobs: Sequence[BackendJob] | None = None
         self._windows: tuple[OutsideWindow, ...] | None = None
 
     async def round(self) -> bool:
         """Read and keep; then act. False when it did not answer: then all it said stays as it was."""
         try:
-            view = await look(self._db, self._backend, int(self._clock.now()), self._hosts)
+            view = await look(self._db, self._backend, int(self._clock.now()), self._hosts, self._nodes)
         except StoreError:
             raise
         except FleetctlError as error:
             self.silent = True
             self._note_trouble(error)
             return False
+        self._nodes = view.nodes
         self._keep(view)
         self.silent = False
         order_ends(self._db, self.name, int(self._clock.now()))
@@ -66,6 +70,7 @@ class Lane:
             steps = any(step.backend == self.name for step in list_backend_steps(conn))
             orders = list_orders(conn, backend=self.name)
         if steps and self._clock.monotonic() >= self._rest_until:
+            self._nodes = {}  # their words are kept anew
             told = await tell(self._db, self._backend, now)
             if told.again:  # it did not answer, or did not do it: no hammering
                 self._rest_until = self._clock.monotonic() + REST_S
@@ -86,7 +91,6 @@ class Lane:
 
     def _keep(self, view: BackendView) -> None:
         at, known = int(view.at), [n for h, n in view.nodes.items() if h in self._hosts]
-        jobs = tuple(_job(self.name, job) for job in view.jobs)
         windows = tuple(
             OutsideWindow(self.name, w.name, w.hosts, w.start_at, w.end_at, w.users, w.flags, w.ours)
             for w in view.reservations
@@ -102,12 +106,12 @@ class Lane:
                 nodes=len(view.nodes),
                 strangers=len(view.nodes) - len(known),
             )
-            if jobs != self._jobs:
-                replace_jobs(conn, self.name, jobs)
+            if view.jobs != self._jobs:
+                replace_jobs(conn, self.name, [_job(self.name, job) for job in view.jobs])
             if windows != self._windows:
                 replace_windows(conn, self.name, windows)
             save_node_words(conn, self.name, at, broken(self.name, known), [n.host for n in known])
-        self._jobs, self._windows = jobs, windows
+        self._jobs, self._windows = view.jobs, windows
 
 
 def broken(backend: str, nodes: list[BackendNode]) -> dict[str, str]:
@@ -135,4 +139,5 @@ def _job(backend: str, job: BackendJob) -> OutsideJob:
         job.start_at,
         job.end_at,
         clean(job.reason, 200),
+        job.places,
     )

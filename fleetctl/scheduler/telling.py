@@ -7,7 +7,7 @@ A step is marked `doing` before the engine is told and `done` after its answer w
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from fleetctl.errors import FleetctlError, NotFoundError
@@ -45,21 +45,29 @@ class Told:
             {StepState.DONE: self.done, StepState.FAILED: self.failed}.get(state, self.again).append(step.host)
 
 
-async def look(db: Connections, backend: Backend, now: int, known: Container[str] | None = None) -> BackendView:
+async def look(
+    db: Connections,
+    backend: Backend,
+    now: int,
+    known: Container[str] | None = None,
+    kept: Mapping[str, BackendNode] | None = None,
+) -> BackendView:
     """Read the engine once and keep its word on every node. Raises FleetctlError; then the last word stays, with its age.
 
-    known: hosts of the inventory; nodes of others are read past. None: all.
+    known: hosts of the inventory; nodes of others are read past. None: all. kept: words that are in the store already.
     """
     view = await backend.read()
     ours = [node for host, node in view.nodes.items() if known is None or host in known]
-    states = [outside_of(backend.name, node, int(view.at)) for node in ours]
+    kept = kept or {}
+    new = [node for node in ours if (last := kept.get(node.host)) is not node and last != node]
+    states = [outside_of(backend.name, node, int(view.at)) for node in new]
     with db.read() as conn:
-        before = list_outside(conn)
-        asked = {step.host for step in list_backend_steps(conn)}
+        before = list_outside(conn) if new else {}
+        asked = {step.host for step in list_backend_steps(conn)} if new else set()
     # Almost nothing changes from round to round: the rest only gets its new age, in one statement.
     moved = [s for s in states if not _is_same(before.get(s.host), s)]
     with db.write() as conn:
-        touch_outside(conn, backend.name, [s.host for s in states], int(view.at))
+        touch_outside(conn, backend.name, [node.host for node in ours], int(view.at))
         save_outside(conn, moved)
         for state in moved:
             if state.host not in asked:

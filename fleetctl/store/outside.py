@@ -16,7 +16,10 @@ from fleetctl.store.findings import list_findings, open_finding, resolve_finding
 SILENT = "scheduler.silent"
 NODE = "scheduler.node"
 _ENDPOINT = "name, kind, site, version, nodes, strangers, tried_at, ok_at, trouble, hint, trouble_since"
-_JOB = "backend, id, name, user, account, state, partition, hosts, cards, nodes, submitted_at, start_at, end_at, reason"
+_JOB = (
+    "backend, id, name, user, account, state, partition, hosts, cards, nodes, submitted_at, start_at, end_at, reason,"
+    " places"
+)
 _ORDER = "id, backend, verb, who_kind, who, created_at, body, state, attempts, answer"
 
 
@@ -76,11 +79,11 @@ def replace_jobs(conn: sqlite3.Connection, backend: str, jobs: Sequence[OutsideJ
     """The jobs of one endpoint, in place of those of the round before."""
     conn.execute("DELETE FROM outside_job WHERE backend = ?", (backend,))
     conn.executemany(
-        f"INSERT OR REPLACE INTO outside_job ({_JOB}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        f"INSERT OR REPLACE INTO outside_job ({_JOB}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         [
             (
                 *(
-                    backend,
+                    j.backend,
                     j.id,
                     j.name,
                     j.user,
@@ -91,7 +94,7 @@ def replace_jobs(conn: sqlite3.Connection, backend: str, jobs: Sequence[OutsideJ
                     j.cards,
                     j.nodes,
                 ),
-                *(j.submitted_at, j.start_at, j.end_at, j.reason),
+                *(j.submitted_at, j.start_at, j.end_at, j.reason, json.dumps(dict(j.places)) if j.places else "{}"),
             )
             for j in jobs
         ],
@@ -114,7 +117,8 @@ def list_jobs(conn: sqlite3.Connection, *, host: str | None = None, running: boo
 
 
 def _job(row: tuple[Any, ...]) -> OutsideJob:
-    fields: list[Any] = [*row[:7], tuple(json.loads(row[7])), *row[8:]]
+    places = {} if row[14] == "{}" else {host: tuple(cards) for host, cards in json.loads(row[14]).items()}
+    fields: list[Any] = [*row[:7], tuple(json.loads(row[7])), *row[8:14], places]
     return OutsideJob(*fields)
 
 

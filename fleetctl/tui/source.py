@@ -38,7 +38,8 @@ class FleetView:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """All about one node. facts: (name, text); plots: what is worth drawing, most telling first."""
+    """All about one node. jobs: of the scheduler that owns it, (who, what they hold and draw); facts: (name, text);
+    plots: what is worth drawing, most telling first."""
 
     row: NodeRow
     cards: Table[Any]
@@ -48,6 +49,7 @@ class NodeView:
     probes: Table[Any]
     facts: Sequence[tuple[str, str]] = ()
     plots: Sequence[Series] = ()
+    jobs: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

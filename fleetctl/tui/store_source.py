@@ -47,6 +47,7 @@ from fleetctl.views import (
     events,
     facility,
     findings,
+    jobs,
     leases,
     node_cards,
     node_history,
@@ -149,6 +150,7 @@ class StoreSource:
             found = findings.load(conn, self.inventory, node=name, states=states)
             happened = events.load(conn, node=name, limit=500)
             leased = leases.load_leases(conn, now, node=name)
+            working = jobs.load(conn, self.inventory, now, node=name) if row.outside else []
             asked = probe_states.table(probe_states.load(conn, name))
             told = host_state(conn, name)
             wall = facility.wall_facts(conn, name, now)
@@ -168,11 +170,14 @@ class StoreSource:
             declared.append((_("last report"), show_moment(told.report_at)))
         return NodeView(
             row=row,
-            cards=node_cards.table(cards, found, held, now=now, stale_after_s=self.stale_s),
+            cards=node_cards.table(
+                cards, found, held, now=now, stale_after_s=self.stale_s, jobs=jobs.by_card(working, name)
+            ),
             findings=findings.table(found),
             events=events.table(happened),
             leases=leases.lease_table(leased),
             probes=asked,
+            jobs=[jobs.on_node(job, name) for job in working],
             facts=[*wall.items(), *facts, *declared],
             plots=[Series(c.title, c.unit, c.points, shown, now, c.bottom, c.top) for c in curves],
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from fleetctl.model.states import Health
 from fleetctl.views import devices
@@ -40,8 +41,9 @@ def table(
     *,
     now: float,
     stale_after_s: float,
+    jobs: Mapping[str, str] = MappingProxyType({}),
 ) -> Table[DeviceRow]:
-    """leases: Device.key -> lease. Figures nobody on this node tells are left out: they differ from vendor to vendor."""
+    """leases: Device.key -> lease; jobs: card's index -> job of another scheduler that holds it. Figures nobody on this node tells are left out: they differ from vendor to vendor."""
     worst: dict[str, Health] = {}
     for finding in findings:
         if finding.device is not None:
@@ -59,6 +61,8 @@ def table(
         by_name["slot"],
         Column("state", "told", lambda r: " ".join(f"{k}={v}" for k, v in r.states.items()) or None, width=10),
     ]
+    if jobs:
+        columns.insert(4, Column("job", "job", lambda r: jobs.get(r.device.index or ""), width=9))
     if any(r.device.partition for r in rows):
         columns.insert(3, by_name["partition"])
     return Table("card", columns, list(rows), lambda r: r.device.key)

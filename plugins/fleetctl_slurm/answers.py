@@ -7,14 +7,16 @@ and more than a few of them make the whole answer unreadable: an empty list is n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from fleetctl.errors import ParseError
 from fleetctl.model.states import Admin
 from fleetctl.scheduler.backend import BackendJob, BackendNode, BackendReservation, is_ours
+from fleetctl_slurm.cards import parse_indices
 from fleetctl_slurm.words import (
     admin_of,
+    card_name,
     count_allocated_cpus,
     count_cards,
     expand_hosts,
@@ -31,12 +33,13 @@ NODE_FIELDS = (
 )  # fmt: skip
 JOB_FIELDS = (
     "JobArrayID", "State", "Partition", "Account", "UserName", "NumNodes", "tres-alloc", "tres-per-node",
-    "tres-per-job", "SubmitTime", "StartTime", "EndTime", "NodeList", "Reason", "Name",
+    "tres-per-job", "SubmitTime", "StartTime", "EndTime", "NodeList", "Reason", "Comment", "Name",
 )  # fmt: skip
 MARK = "fleetctl_"  # reservations of ours begin with it
 NO_REASON = frozenset({"", "none", "(null)"})
 _BAD_SHARE = 0.1  # of the records: above that the answer is of a form we do not know
 _PAIR = re.compile(r"([A-Za-z]+)=(\S*)")
+_MARK = re.compile(r"\[fleetctl ([A-Za-z0-9_-]{1,80})\]")
 _TEXT = 400  # characters kept of a reason or a job name
 
 
@@ -45,40 +48,85 @@ def fields_option(fields: Iterable[str], nonce: str) -> str:
     return ",".join(f"{f}:|" for f in fields) + f"{nonce}|"
 
 
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """What a record of `sinfo -N` says of its node. used: indices of the cards given to jobs, () where none is printed;
+    gres: what they are called, "" where there are none."""
+
+    node: BackendNode
+    used: tuple[int, ...]
+    gres: str
+
+
 @dataclass
 class NodeAnswer:
-    """partitions: name -> its nodes, in the order of the answer; bad: records that could not be read."""
+    """partitions: name -> its nodes, in the order of the answer; first: the record each node was made of; records: these
+    by their text, and names: host and partition of every record, for the next round; bad: records that could not be read."""
 
     nodes: dict[str, BackendNode] = field(default_factory=dict)
     partitions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    first: dict[str, NodeRecord] = field(default_factory=dict)
+    records: dict[str, NodeRecord] = field(default_factory=dict)
+    names: dict[str, tuple[str, str]] = field(default_factory=dict)
     bad: int = 0
 
+    @property
+    def used(self) -> dict[str, tuple[int, ...]]:
+        """Node -> indices of the cards given to jobs, where they are printed."""
+        return {host: record.used for host, record in self.first.items() if record.used}
 
-def parse_nodes(text: str, nonce: str, rename: Callable[[str], str] = str) -> NodeAnswer:
-    """One node each, however many partitions it is in. rename: Slurm's name -> the inventory's.
+    def gres(self, hosts: Iterable[str]) -> str:
+        """What the cards of these nodes are called there: gpu, npu. "" where they have none or of several names."""
+        names = {self.first[host].gres for host in hosts if host in self.first}
+        return names.pop() if len(names) == 1 else ""
+
+
+def parse_nodes(
+    text: str, nonce: str, rename: Callable[[str], str] = str, before: NodeAnswer | None = None
+) -> NodeAnswer:
+    """One node each, however many partitions it is in. rename: Slurm's name -> the inventory's; before: the answer of
+    the round before: what is the same word for word is not read again, and stays the very same object.
 
     Raises ParseError when the text ends inside a record or most of it is of another form.
     """
-    answer = NodeAnswer()
+    answer, before = NodeAnswer(), before or NodeAnswer()
     members: dict[str, list[str]] = {}
-    records = _records(text, nonce, len(NODE_FIELDS))
-    for row in records:
-        if row is None or not is_name(row[0]) or not row[3].strip():
+    of: dict[str, list[str]] = {}
+    records = _records(text, nonce)
+    for one in records:
+        names = before.names.get(one) or _node_names(one, rename)
+        if names is None:
             answer.bad += 1
             continue
-        host, partition = rename(row[0]), row[1].rstrip("*")
-        if is_name(partition):
+        host, partition = answer.names[one] = names
+        if host not in of:
+            of[host] = []
+            record = before.records.get(one) or _node_record(host, one)
+            answer.first[host] = answer.records[one] = record
+        if partition:
             members.setdefault(partition, []).append(host)
-        if host not in answer.nodes:
-            answer.nodes[host] = _node(host, row)
+            of[host].append(partition)
     _refuse_bad(answer.bad, len(records), "sinfo")
     answer.partitions = {name: tuple(hosts) for name, hosts in members.items()}
-    of: dict[str, list[str]] = {}
-    for name, hosts in members.items():
-        for host in hosts:
-            of.setdefault(host, []).append(name)
-    answer.nodes = {h: replace(n, partitions=tuple(of.get(h, ()))) for h, n in answer.nodes.items()}
+    for host, record in answer.first.items():
+        its, last = tuple(of[host]), before.nodes.get(host)
+        same = last is not None and before.first[host] is record and last.partitions == its
+        answer.nodes[host] = last if last is not None and same else replace(record.node, partitions=its)
     return answer
+
+
+def _node_names(text: str, rename: Callable[[str], str]) -> tuple[str, str] | None:
+    """(host, partition) of a record; None for one of another form."""
+    row = text.lstrip("\r\n").split("|", 4)
+    if text.count("|") < len(NODE_FIELDS) - 1 or not is_name(row[0]) or not row[3].strip():
+        return None
+    partition = row[1].rstrip("*")
+    return rename(row[0]), partition if is_name(partition) else ""
+
+
+def _node_record(host: str, text: str) -> NodeRecord:
+    row = text.lstrip("\r\n").split("|", len(NODE_FIELDS) - 1)
+    return NodeRecord(_node(host, row), parse_indices(row[5]) or (), card_name(row[4]))
 
 
 def _node(host: str, row: list[str]) -> BackendNode:
@@ -104,36 +152,51 @@ def _node(host: str, row: list[str]) -> BackendNode:
     )
 
 
-def parse_jobs(text: str, nonce: str, rename: Callable[[str], str] = str) -> tuple[list[BackendJob], int]:
-    """Jobs that wait or run, and how many records could not be read. Raises ParseError as parse_nodes does."""
-    jobs: list[BackendJob] = []
+def parse_jobs(
+    text: str, nonce: str, rename: Callable[[str], str] = str, before: Mapping[str, BackendJob] | None = None
+) -> tuple[dict[str, BackendJob], int]:
+    """Jobs that wait or run by the text of their record, and how many could not be read. before: those of the round before,
+    of which the same text is not read again. Raises ParseError as parse_nodes does."""
+    jobs: dict[str, BackendJob] = {}
     bad = 0
-    records = _records(text, nonce, len(JOB_FIELDS))
-    for row in records:
-        if row is None or not row[0].strip() or not row[1].strip():
+    records = _records(text, nonce)
+    for record in records:
+        job = (before or {}).get(record) or _job(record, rename)
+        if job is None:
             bad += 1
-            continue
-        nodes = int(row[5]) if row[5].isdecimal() and len(row[5]) < 9 else None
-        state = _line(row[1], 40).lower()
-        jobs.append(
-            BackendJob(
-                id=_line(row[0], 80),
-                name=_line(row[14], 120),
-                user=known_name(row[4])[:80],
-                state=state,
-                partition=_line(row[2], 80),
-                account=known_name(row[3])[:80],
-                hosts=tuple(rename(h) for h in expand_hosts(row[12])),
-                cards=_job_cards(row[6], row[7], row[8], nodes),
-                submitted_at=parse_moment(row[9]),
-                start_at=parse_moment(row[10]),
-                end_at=parse_moment(row[11]),
-                reason="" if row[13].strip().lower() in NO_REASON else _line(row[13], 160),
-                nodes=nodes,
-            )
-        )
+        else:
+            jobs[record] = job
     _refuse_bad(bad, len(records), "squeue")
     return jobs, bad
+
+
+def _job(text: str, rename: Callable[[str], str]) -> BackendJob | None:
+    row = text.lstrip("\r\n").split("|", len(JOB_FIELDS) - 1)
+    if len(row) != len(JOB_FIELDS) or not row[0].strip() or not row[1].strip():
+        return None
+    nodes = int(row[5]) if row[5].isdecimal() and len(row[5]) < 9 else None
+    return BackendJob(
+        id=_line(row[0], 80),
+        name=_line(row[15], 120),
+        user=known_name(row[4])[:80],
+        state=_line(row[1], 40).lower(),
+        partition=_line(row[2], 80),
+        account=known_name(row[3])[:80],
+        hosts=tuple(rename(h) for h in expand_hosts(row[12])),
+        cards=_job_cards(row[6], row[7], row[8], nodes),
+        submitted_at=parse_moment(row[9]),
+        start_at=parse_moment(row[10]),
+        end_at=parse_moment(row[11]),
+        reason="" if row[13].strip().lower() in NO_REASON else _line(row[13], 160),
+        nodes=nodes,
+        mark=mark_of(row[14]),
+    )
+
+
+def mark_of(comment: str) -> str:
+    """`[fleetctl r-1-a5]`, the comment of a job of ours -> `r-1-a5`; "" for all others."""
+    match = _MARK.fullmatch(comment.strip())
+    return match[1] if match else ""
 
 
 def _job_cards(allocated: str, per_node: str, per_job: str, nodes: int | None) -> int | None:
@@ -188,12 +251,12 @@ def explain_windows(
     }
 
 
-def _records(text: str, nonce: str, width: int) -> list[list[str] | None]:
-    """Fields of every record, None for one with too few. Raises ParseError when the last has no end."""
+def _records(text: str, nonce: str) -> list[str]:
+    """Raises ParseError when the last record has no end."""
     *whole, rest = text.split(f"|{nonce}|")
     if rest.strip():
         raise ParseError("the answer ends inside a record", hint="asked again at the next round")
-    return [parts if len(parts := r.lstrip("\r\n").split("|", width - 1)) == width else None for r in whole]
+    return whole
 
 
 def _refuse_bad(bad: int, total: int, tool: str) -> None:

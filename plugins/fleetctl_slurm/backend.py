@@ -7,6 +7,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from fleetctl.clock import Clock
 from fleetctl.config.schema import Scheduler
@@ -21,17 +22,19 @@ from fleetctl.errors import (
     UsageError,
 )
 from fleetctl.model.probe import Outcome
-from fleetctl.scheduler.backend import Advice, BackendNode, BackendView, Capability, Shell
+from fleetctl.scheduler.backend import Advice, BackendJob, BackendNode, BackendView, Capability, Shell
 from fleetctl_slurm.answers import (
     JOB_FIELDS,
     MARK,
     NODE_FIELDS,
+    NodeAnswer,
     explain_windows,
     fields_option,
     parse_jobs,
     parse_nodes,
     parse_reservations,
 )
+from fleetctl_slurm.cards import DETAILS_COMMAND, Cards, Key, jobs_to_ask, join, key_of, parse_details
 from fleetctl_slurm.rights import RIGHTS_COMMANDS, Rights, read_rights
 from fleetctl_slurm.script import Part, script, split
 from fleetctl_slurm.words import is_name
@@ -52,6 +55,10 @@ class SlurmBackend:
         self._clock = clock
         self._rights: Rights | None = None
         self._rights_at = 0.0
+        self._nodes = NodeAnswer()  # of the round before, and its jobs by the text of their records
+        self._jobs: dict[str, BackendJob] = {}
+        self._cards: dict[Key, dict[str, Cards]] = {}  # of jobs that share a node
+        self._placed: dict[str, tuple[BackendJob, BackendJob]] = {}  # as read, and with its cards
         before, found, after = settings.node_pattern.partition("{name}")
         if not found:
             raise UsageError(
@@ -85,21 +92,46 @@ class SlurmBackend:
             ping=True,
         )
         at = self._clock.now()
-        nodes = parse_nodes(self._text(parts, "nodes"), nonce, self._host)
+        nodes = parse_nodes(self._text(parts, "nodes"), nonce, self._host, self._nodes)
         if not nodes.nodes:
             raise ParseError(
                 f"{self.name} names no node at all", hint="an empty answer is not taken for an empty fleet"
             )
-        jobs, _ = parse_jobs(self._text(parts, "jobs"), nonce, self._host)
+        self._nodes = nodes
+        self._jobs, _ = parse_jobs(self._text(parts, "jobs"), nonce, self._host, self._jobs)
         windows = parse_reservations(self._text(parts, "windows"), self._host)
         return BackendView(
             at=at,
             version=self._version(parts.get("version", Part()).out),
             nodes=explain_windows(nodes.nodes, windows, at),
-            jobs=jobs,
+            jobs=await self._with_cards(list(self._jobs.values()), nodes),
             reservations=windows,
             partitions=nodes.partitions,
         )
+
+    async def _with_cards(self, jobs: list[BackendJob], nodes: NodeAnswer) -> list[BackendJob]:
+        """The jobs with the cards they hold. One more question, and only when jobs that share a node have begun."""
+        used = nodes.used
+        unknown = jobs_to_ask(jobs, used, self._cards)
+        if unknown:
+            try:
+                parts = await self._ask({"details": DETAILS_COMMAND}, secrets.token_hex(8))
+                told = parse_details(self._text(parts, "details"))
+            except FleetctlError:
+                told = {}  # nice to know: the round does not fail for it, and the next one asks again
+            if told:
+                self._cards |= {key: {self._host(n): c for n, c in told.get(key[0], {}).items()} for key in unknown}
+        running = {key_of(job) for job in jobs if job.hosts}
+        self._cards = {key: cards for key, cards in self._cards.items() if key in running}
+        whole = {h: n.cards for h, n in nodes.nodes.items() if n.cards and n.cards == n.cards_used}
+        before, self._placed = self._placed, {}
+        for job, places in zip(jobs, join(jobs, used, whole, self._cards), strict=True):
+            last = before.get(job.id)
+            if last is not None and last[0] is job and last[1].places == places:
+                self._placed[job.id] = last  # the very object of the round before
+            else:
+                self._placed[job.id] = job, replace(job, places=places) if places else job
+        return [placed for _job, placed in self._placed.values()]
 
     async def read_node(self, host: str) -> BackendNode:
         nonce = secrets.token_hex(8)

@@ -125,6 +125,14 @@ def count_cards(text: str) -> int | None:
     return sum(max(plain.get(n, 0), typed.get(n, 0)) for n in names) if names else None
 
 
+@lru_cache(4096)
+def card_name(text: str) -> str:
+    """`gpu:h100:8(S:0-1)` -> gpu. "" where it names no accelerators, or of several names."""
+    items = re.sub(r"\([^()]*\)", "", text).split(",")
+    names = {i.strip().partition(":")[0].lower() for i in items if count_cards(i)} & ACCELERATORS
+    return names.pop() if len(names) == 1 else ""
+
+
 def count_allocated_cpus(text: str) -> int | None:
     """`2/0/94/96` (allocated, idle, other, total) -> 2."""
     head, slash, _ = text.partition("/")

@@ -160,7 +160,8 @@ class Desk:
         self.inventory: Inventory = build_inventory(self.config)
         self.db = Database.open(folder / "fleet.db", write=True)
         self.clock = SystemClock()
-        self.backend = SlurmBackend(self.config.schedulers[0], _Local(), self.clock)
+        self.shell = _Local()
+        self.backend = SlurmBackend(self.config.schedulers[0], self.shell, self.clock)
         self.lane = Lane(self.config.schedulers[0], self.backend, self.db, self.inventory, self.clock)
 
     @property
@@ -194,7 +195,13 @@ class Desk:
 
 
 class _Local:
+    """Runs on this machine and remembers what."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
     async def run(self, command: str, **limits: Any) -> Output:
+        self.asked.append(command)
         session = await LocalTransport().connect(Host("here", "osl", transport="local"))
         try:
             return await session.run(command, **limits)

@@ -145,6 +145,25 @@ async def test_jobs_reservations_and_what_is_refused(bed: Bed, desk: Desk) -> No
     assert not [a for a in await backend.diagnose() if a.level != "ok"]
 
 
+async def test_jobs_are_joined_to_their_cards(bed: Bed, desk: Desk) -> None:
+    """Jobs that share a node are asked for once; a count without indices stays unknown, unless it is all of them."""
+    first, second = bed.job("osl-h100-01", 2, "-n1"), bed.job("osl-h100-01", 3, "-n1")
+    both = bed.job("osl-h100-02", 8, "-N2", "-w", "osl-h100-02,osl-h100-03")
+    some = bed.job("szx-910b-01", 4, "-n1")
+    jobs = {j.id: j.places for j in (await desk.backend.read()).jobs}
+    assert {len(jobs[first]["osl-h100-01"]), len(jobs[second]["osl-h100-01"])} == {2, 3}
+    assert not set(jobs[first]["osl-h100-01"]) & set(jobs[second]["osl-h100-01"])
+    assert jobs[both] == {"osl-h100-02": tuple(range(8)), "osl-h100-03": tuple(range(8))}
+    assert not jobs[some]
+    bed("scancel", some)
+    bed.wait(lambda: bed.state("szx-910b-01") == "idle")
+    every = bed.job("szx-910b-01", 8, "-n1")
+    asked = len(desk.shell.asked)
+    jobs = {j.id: j.places for j in (await desk.backend.read()).jobs}
+    assert jobs[every] == {"szx-910b-01": tuple(range(8))}
+    assert len(desk.shell.asked) == asked + 1, "what is known is not asked for again"
+
+
 async def test_a_maintenance_reservation_is_maintenance(bed: Bed, desk: Desk) -> None:
     bed(
         *("scontrol", "create", "reservation", "reservationname=m1", "starttime=now", "duration=60"),

@@ -35,7 +35,8 @@ async def test_drain_wait_drained_resume_by_keys(bed: Bed, desk: Desk, tmp_path:
             await press(app, pilot, ":", "=osl-h100-01", "enter")
             shown = await see()
             assert "slurm@osl: allocated" in shown or "slurm@osl: mixed" in shown
-            assert f"jobs {job} root" in shown
+            assert f"job {job} root" in shown
+            assert "cards 0-7" in shown
 
             await press(app, pilot, "d", "=hw: fan 3", "enter", "enter", "escape")
             await desk.until(lambda: "drain" in bed.state("osl-h100-01"))

@@ -23,6 +23,7 @@ from fleetctl.views.column import Column
 from fleetctl.views.units import show_age
 
 PLOTS = 4
+JOBS = 4  # of another scheduler, named above the cards; eight jobs of a card each would push them off a small screen
 SPANS_H = (1.0, 6.0, 24.0, 168.0)
 # On the page of one node its own name says nothing.
 _COLUMNS: dict[str, list[Column[Any]]] = {
@@ -134,8 +135,11 @@ class NodeScreen(DataScreen):
         ]
         lines: list[list[Run]] = [[], states, second]
         if row.outside:  # another scheduler owns it: its word, and who runs there
-            jobs = f"   {_('jobs')} {', '.join(row.jobs)}" if row.jobs else ""
-            lines.append([(f" {row.outside}{jobs}", "plain")])
+            lines.append([(f" {row.outside}", "plain")])
+            lines += [[(f" {_('job')} {who}", "plain"), (f"   {what}", "muted")] for who, what in data.jobs[:JOBS]]
+            if len(data.jobs) > JOBS:
+                lines.append([(" " + _("{count} more: `fleetctl jobs --node {node}`").format(
+                    count=len(data.jobs) - JOBS, node=row.name), "muted")])  # fmt: skip
         third: list[Run] = []
         if row.findings:
             more = f"  +{row.findings_open - 1}" if row.findings_open > 1 else ""

@@ -41,7 +41,8 @@ def test_after_a_restart_of_the_controller_nothing_is_called_drained() -> None:
 
 
 def test_jobs() -> None:
-    jobs, bad = parse_jobs(JOBS, NONCE)
+    found, bad = parse_jobs(JOBS, NONCE)
+    jobs = list(found.values())
     assert bad == 0
     assert [(j.id, j.state, j.nodes, j.cards) for j in jobs] == [
         ("16", "running", 4, None),

@@ -1,0 +1,123 @@
+"""Which cards a job holds on each of its nodes, by the indices Slurm prints. Pure.
+
+A node with one job tells by itself (`GresUsed` of `sinfo`). Only where jobs share a node is `scontrol show job -d`
+needed, and a job keeps its cards as long as it runs, so it is asked for once. What does not add up is not believed:
+then the job is known on the node, and its cards are not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+from fleetctl.scheduler.backend import BackendJob
+from fleetctl_slurm.words import ACCELERATORS, expand_hosts
+
+MAX_CARDS = 1024  # of one node
+Cards = tuple[int, ...]
+Key = tuple[str, int | None]  # a job's id and start: a requeued job begins anew
+
+# The lines that matter of 1.1 kB per job: who it is, and a line per group of its nodes that are alike.
+DETAILS_COMMAND = (
+    "sh",
+    "-c",
+    r"scontrol show job -d | sed -n 's/^\(JobId=.\{0,80\}\).*/\1/p; s/^     \(Nodes=.* GRES=.*\)/\1/p'",
+)
+_GRES = re.compile(r"([a-z_]+)(?::[^:(),|]+)?(?::\d{1,6})?\((?:[^()]*,)?IDX:([\d,-]{1,4000})\)", re.IGNORECASE)
+_JOB = re.compile(r"JobId=(\d+)(?: ArrayJobId=(\d+) ArrayTaskId=(\d+))? ")
+_NODES = re.compile(r"Nodes=(\S+) .*? GRES=(\S+)")
+
+
+@lru_cache(4096)
+def parse_indices(gres: str) -> Cards | None:
+    """`gpu:h100:3(IDX:0-1,5),npu:0` -> (0, 1, 5). None where no index is printed, or for cards of two names."""
+    found: dict[str, Cards] = {}
+    for name, text in _GRES.findall(gres):
+        if name.lower() in ACCELERATORS:
+            found[name.lower()] = tuple(sorted({*found.get(name.lower(), ()), *_numbers(text)}))
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _numbers(text: str) -> list[int]:
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if first.isdecimal() and (last or first).isdecimal() and int(first) <= int(last or first) < MAX_CARDS:
+            numbers += range(int(first), int(last or first) + 1)
+    return numbers
+
+
+def parse_details(text: str) -> dict[str, dict[str, Cards]]:
+    """What DETAILS_COMMAND prints: job -> node as Slurm calls it -> cards. Jobs without indices have none."""
+    found: dict[str, dict[str, Cards]] = {}
+    job: dict[str, Cards] | None = None
+    for line in text.splitlines():
+        if match := _JOB.match(line):
+            job = found.setdefault(f"{match[2]}_{match[3]}" if match[2] else match[1], {})
+        elif job is not None and (match := _NODES.match(line)):
+            cards = parse_indices(match[2])
+            if cards:
+                job.update(dict.fromkeys(expand_hosts(match[1]), cards))
+    return found
+
+
+def key_of(job: BackendJob) -> Key:
+    return job.id, job.start_at
+
+
+def jobs_to_ask(jobs: Iterable[BackendJob], used: Mapping[str, Cards], known: Mapping[Key, object]) -> list[Key]:
+    """Running jobs whose cards only `scontrol show job -d` can tell and that were not asked for yet."""
+    running = [job for job in jobs if job.hosts]
+    shared = _shared(running)
+    return [
+        key_of(job)
+        for job in running
+        if key_of(job) not in known and any(host in shared and host in used for host in job.hosts)
+    ]
+
+
+def join(
+    jobs: Sequence[BackendJob],
+    used: Mapping[str, Cards],
+    whole: Mapping[str, int],
+    known: Mapping[Key, Mapping[str, Cards]],
+) -> list[dict[str, Cards]]:
+    """The cards of each job by host. used: host -> cards given away there; whole: hosts all of whose cards are, with
+    their number; known: what was asked for before."""
+    shared = _shared([job for job in jobs if job.hosts])
+    claims: dict[str, list[Cards]] = {}
+    for job in jobs if known else ():
+        for host, cards in known.get(key_of(job), {}).items():
+            if host in shared and host in job.hosts:
+                claims.setdefault(host, []).append(cards)
+    sound = {host for host, all_cards in claims.items() if _adds_up(all_cards, used.get(host, ()))}
+
+    def places(job: BackendJob) -> dict[str, Cards]:
+        told = known.get(key_of(job), {})
+        found = {}
+        for host in job.hosts:
+            if host in shared:
+                cards = told.get(host) if host in sound else None
+            else:
+                cards = used.get(host) or (tuple(range(whole[host])) if host in whole else None)
+            if cards:
+                found[host] = cards
+        return found
+
+    return [places(job) if job.hosts else {} for job in jobs]
+
+
+def _adds_up(claims: list[Cards], used: Cards) -> bool:
+    """No card twice, and none that Slurm has not given away."""
+    flat = [card for cards in claims for card in cards]
+    return len(flat) == len(set(flat)) and set(flat) <= set(used)
+
+
+def _shared(running: Iterable[BackendJob]) -> set[str]:
+    seen: set[str] = set()
+    shared: set[str] = set()
+    for job in running:
+        for host in job.hosts:
+            (shared if host in seen else seen).add(host)
+    return shared
