@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fleetctl.scheduler.packing.task import TaskClass
+from fleetctl.scheduler.packing.task import WHOLE, TaskClass
 
 UNKNOWN = 10**13  # CPU or memory of a node nobody told: it never binds
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """What a node has when nothing runs on it. power_cap_w: what it may draw, None without a cap."""
+    """What a node has when nothing runs on it. power_cap_w: what it may draw, None without a cap; leaf: switch."""
 
     name: str
     cpu_milli: int
@@ -21,21 +21,7 @@ class NodeSpec:
     site: str = ""
     rack: str = ""
     power_cap_w: float | None = None
-
-    @property
-    def kind(self) -> NodeKind:
-        return NodeKind(self.cpu_milli, self.memory_mib, self.cards, self.model, self.power_cap_w)
-
-
-@dataclass(frozen=True, slots=True)
-class NodeKind:
-    """Nodes that are alike but for name and place."""
-
-    cpu_milli: int
-    memory_mib: int
-    cards: int
-    model: str
-    power_cap_w: float | None = None
+    leaf: str = ""
 
 
 CardChoice = tuple[tuple[int, ...], tuple[int, ...]]
@@ -45,8 +31,13 @@ def card_choices(cards: tuple[int, ...], kind: TaskClass) -> list[CardChoice]:
     """(free milli of the cards after, free milli of those taken) for every choice that differs; [] where none fits.
 
     A share goes to any card with room, each level of free milli once, the fullest card first; several shares go to the
-    fullest cards that have room, each on a card of its own; whole cards are untouched ones.
+    fullest cards that have room, each on a card of its own; whole cards are untouched ones. Who wants to be alone gets
+    every card that works, and at least one where the node has any.
     """
+    if kind.alone:
+        taken = tuple(free for free in cards if free >= WHOLE)
+        enough = len(taken) >= max(kind.cards, 1 if cards else 0)
+        return [((0,) * len(cards), taken)] if enough else []
     if kind.cards == 0:
         return [(cards, ())]
     room = [free for free in cards if free >= kind.milli]

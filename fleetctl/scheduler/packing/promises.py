@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from fleetctl.scheduler.packing.packer import Mask, Packer, Share
+from fleetctl.scheduler.packing.packer import Packer
+from fleetctl.scheduler.packing.state import Floats, Ints, Mask, Share
 from fleetctl.scheduler.packing.task import TaskClass
 
 OVERDUE_S = 1.0  # what runs longer than expected is expected to end at any moment
@@ -16,10 +16,14 @@ OVERDUE_S = 1.0  # what runs longer than expected is expected to end at any mome
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """From `at` these nodes are a job's. nodes: one mask over all."""
+    """From `at` these nodes are a job's; infinite: nobody can say when. nodes: one mask over all."""
 
     at: float
     nodes: Mask
+
+    def bars(self, end: float) -> bool:
+        """Must a job that ends then keep off these nodes? What ends at all is no harm where nobody knows a moment."""
+        return end > self.at or end == np.inf
 
 
 class Ends:
@@ -37,30 +41,63 @@ class Ends:
     def start(self, job: int, shares: Sequence[Share], end: float) -> None:
         for share in shares:
             self._running[share.node][job] = (share, end)
-            self._refresh(share.node)
+            self.refresh(share.node)
 
     def stop(self, job: int, shares: Sequence[Share]) -> None:
         for share in shares:
             self._running[share.node].pop(job, None)
-            self._refresh(share.node)
+            self.refresh(share.node)
 
-    def promise(self, kind: TaskClass, now: float, taken: Mask) -> Promise | None:
-        """The earliest time and nodes for one of this class. taken: nodes promised to others, left out; None: never."""
-        able = self._packer.able(kind) & ~taken & ~self._packer.closed
-        if self._packer.is_gang(kind):
+    def on(self, node: int) -> list[int]:
+        """The jobs on a node."""
+        return list(self._running[node])
+
+    def promise(
+        self, kind: TaskClass, now: float, free: Mask | None, ready: Callable[[Floats], None] | None = None
+    ) -> Promise | None:
+        """The earliest time and nodes for one of this class; None where no node will do.
+
+        free: nodes it may be promised, all when None; ready: as `Asker.ready`.
+        """
+        packer = self._packer
+        able = packer.able(kind) & ~packer.closed
+        if free is not None:
+            able &= free
+        if packer.headroom is not None:
+            able &= packer.headroom.bears(kind)
+        if not kind.nodes and packer.is_gang(kind):
             return self._for_gang(kind, now, able)
-        ready = self._for_cards(kind.cards, now)
-        ready[~able] = np.inf
-        node = int(ready.argmin()) if len(ready) else 0
-        if not len(ready) or not np.isfinite(ready[node]):
-            return None
-        nodes = np.zeros(len(ready), dtype=np.bool_)
-        nodes[node] = True
-        return Promise(float(ready[node]), nodes)
+        at = self._for_nodes(now) if kind.alone else self._for_cards(kind.cards, now)
+        if ready is not None:
+            ready(at)
+        at[~able] = np.inf
+        found = self._earliest(kind, at)
+        if found is None:
+            return Promise(np.inf, able) if able.any() else None
+        nodes = np.zeros(len(at), dtype=np.bool_)
+        nodes[found] = True
+        return Promise(float(at[found].max()), nodes)
 
-    def _for_cards(self, cards: int, now: float) -> npt.NDArray[np.float64]:
+    def _earliest(self, kind: TaskClass, at: Floats) -> Ints | None:
+        """The nodes that are ready first, as many as it needs, in one place where it wants one."""
+        need = max(1, kind.nodes)
+        nodes = np.flatnonzero(np.isfinite(at))
+        if len(nodes) < need:
+            return None
+        if need == 1:
+            return nodes[[int(at[nodes].argmin())]]
+        best: Ints | None = None
+        for members in self._packer.places.split(kind.same, nodes, need) if kind.same else (nodes,):
+            ordered = members[np.argsort(at[members], kind="stable")]
+            room = self._packer.headroom
+            first = ordered[:need] if room is None else np.array(room.first(kind, ordered.tolist(), need), dtype=int)
+            if len(first) == need and (best is None or at[first].max() < at[best].max()):
+                best = first
+        return best
+
+    def _for_cards(self, cards: int, now: float) -> Floats:
         """Per node, when so many cards are free; where they are now but CPU or memory is not, when all of it is."""
-        whole = np.where(self._packer.untouched, now, np.maximum(self._hosts, now + OVERDUE_S))
+        whole = self._for_nodes(now)
         if not cards:
             return whole
         if cards > self._cards.shape[1]:
@@ -68,9 +105,13 @@ class Ends:
         ready = np.partition(self._cards, cards - 1, axis=1)[:, cards - 1]
         return np.where(ready <= 0.0, whole, np.maximum(ready, now + OVERDUE_S))
 
+    def _for_nodes(self, now: float) -> Floats:
+        """Per node, when all of it is free."""
+        return np.where(self._packer.untouched, now, np.maximum(self._hosts, now + OVERDUE_S))
+
     def _for_gang(self, kind: TaskClass, now: float, able: Mask) -> Promise | None:
         best: Promise | None = None
-        ready = np.where(self._packer.untouched, now, np.maximum(self._hosts, now + OVERDUE_S))
+        ready = self._for_nodes(now)
         for members, need in self._packer.gang_groups(kind):
             members = members[able[members]]
             if len(members) < need:
@@ -83,12 +124,15 @@ class Ends:
                 best = Promise(at, nodes)
         return best
 
-    def _refresh(self, node: int) -> None:
+    def refresh(self, node: int) -> None:
+        """What runs on a node, or which of its cards take work, has changed."""
         ends = [0.0] * self._packer.nodes[node].cards
         latest = 0.0
         for share, end in self._running[node].values():
             latest = max(latest, end)
             for index, _milli in share.devices:
                 ends[index] = max(ends[index], end)
+        for index in self._packer.off(node):
+            ends[index] = np.inf
         self._cards[node, : len(ends)] = ends
         self._hosts[node] = latest

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import bisect
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from fleetctl.scheduler.packing.drain import Drain, DrainResult, displace
 from fleetctl.scheduler.packing.estimates import Estimator
-from fleetctl.scheduler.packing.lines import Order
-from fleetctl.scheduler.packing.packer import Mask, Packer, Share
-from fleetctl.scheduler.packing.promises import Ends, Promise
+from fleetctl.scheduler.packing.line import Line
+from fleetctl.scheduler.packing.orders import Order
+from fleetctl.scheduler.packing.packer import Packer
+from fleetctl.scheduler.packing.promises import Ends
 from fleetctl.scheduler.packing.record import Decision
+from fleetctl.scheduler.packing.state import Floats, Mask, Share
 from fleetctl.scheduler.packing.task import Task, TaskClass
 
-LOOKED_AT = 64  # jobs of one class that are tried for a gap before a promise, shortest key first
-LOOK_AHEAD = 500  # jobs that may be found without room in one look at a line; the rest wait for the next look
 SAMPLES = 200  # of the fragments over time, at most
 
 _END, _ARRIVE, _DRAIN = 0, 1, 2  # at one moment, in this order
@@ -44,14 +41,6 @@ class QueueResult:
     fragments_milli: list[float] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Bucket:
-    """Jobs of one class that wait, in order: (key, number)."""
-
-    kind: TaskClass
-    jobs: list[tuple[float, int]] = field(default_factory=list)
-
-
 class Queue:
     """One replay. `run` plays it from the first arrival to the last end."""
 
@@ -67,12 +56,12 @@ class Queue:
         self._packer, self._tasks, self._order, self._estimator = packer, tasks, order, estimator
         self._clock = clock
         self._ends = Ends(packer)
-        self._lines: dict[str, dict[TaskClass, _Bucket]] = {}
-        self._promised: dict[str, list[Promise]] = {}
+        self._lines: dict[str, Line] = {}
         self._running: dict[int, tuple[Task, Decision]] = {}
         self._left: dict[int, float] = {}  # seconds still to run of those a drain sent back
         self._possible: dict[TaskClass, bool] = {}
         self._events: list[tuple[float, int, int]] = []
+        self._now = 0.0
         self._drains = list(drains)
         self.result = QueueResult([None] * len(tasks), [None] * len(tasks))
 
@@ -91,7 +80,7 @@ class Queue:
         while self._events:
             at = self._events[0][0]
             self._integrate(now, at)
-            now = max(now, at)
+            now = self._now = max(now, at)
             arrived, freed = self._take_events(at, now)
             began = self._clock()
             starts = self._serve(now, None if freed else arrived)
@@ -143,8 +132,9 @@ class Queue:
         task = self._tasks[number]
         kind, line = self._order.kind(task), self._order.line(task)
         key = self._order.key(task, self._estimator.expect(task), self._packer.is_gang(kind))
-        bucket = self._lines.setdefault(line, {}).setdefault(kind, _Bucket(kind))
-        bisect.insort(bucket.jobs, (key, number))
+        if line not in self._lines:
+            self._lines[line] = Line(self._packer, self._ends, self._order)
+        self._lines[line].add(number, kind, (0, 1, key))
         return line
 
     def _end(self, number: int, at: float) -> bool:
@@ -178,66 +168,31 @@ class Queue:
         """Start what may start. arrived: nothing was given back, so only lines with arrivals can have changed."""
         starts = 0
         for line in self._lines if arrived is None else sorted(arrived):
-            starts += self._serve_line(line, now)
+            starts += self._lines[line].serve(now, self).starts
         return starts
 
-    def _serve_line(self, line: str, now: float) -> int:
-        """One look at a line, in order of the keys, class by class: who cannot start bars its class."""
-        buckets = self._lines[line]
-        heads = [(b.jobs[0], n, 0) for n, b in enumerate(buckets.values()) if b.jobs]
-        heapq.heapify(heads)
-        listed = list(buckets.values())
-        promises: list[Promise] = []
-        gangs = starts = refused = 0
-        while heads and refused < LOOK_AHEAD:
-            (_key, number), place, looked = heapq.heappop(heads)
-            bucket = listed[place]
-            task = self._tasks[number]
-            expected = self._expected(number)
-            barred = [p.nodes for p in promises if now + expected > p.at]
-            allowed = ~np.logical_or.reduce(barred) if barred else None
-            shares = self._packer.choose(bucket.kind, allowed)
-            if shares:
-                del bucket.jobs[looked]
-                self._start(number, task, shares, now, expected)
-                starts += 1
-            else:
-                refused += 1
-                if not self._order.backfill:
-                    break
-                gang = self._packer.is_gang(bucket.kind)
-                if not promises or (gang and gangs < self._order.gangs_held and looked == 0):
-                    taken = np.logical_or.reduce([p.nodes for p in promises]) if promises else self._nobody
-                    promise = self._ends.promise(bucket.kind, now, taken)
-                    if promise is not None:
-                        promises.append(promise)
-                        gangs += gang
-                if allowed is None or gang:
-                    continue  # no room at all: nor for the others of its class
-                looked += 1
-            if looked < min(len(bucket.jobs), LOOKED_AT):
-                heapq.heappush(heads, (bucket.jobs[looked], place, looked))
-        for kind in [k for k, b in buckets.items() if not b.jobs]:
-            del buckets[kind]
-        return starts
+    # ---- what a line asks
 
-    @property
-    def _nobody(self) -> Mask:
-        return np.zeros(len(self._packer.nodes), dtype=np.bool_)
+    def expected(self, job: int) -> float:
+        expected = self._estimator.expect(self._tasks[job])
+        return min(expected, self._left[job]) if job in self._left else expected
 
-    def _expected(self, number: int) -> float:
-        expected = self._estimator.expect(self._tasks[number])
-        return min(expected, self._left[number]) if number in self._left else expected
+    def allowed(self, job: int) -> Mask | None:
+        return None
 
-    def _start(self, number: int, task: Task, shares: tuple[Share, ...], now: float, expected: float) -> None:
+    def ready(self, job: int) -> Callable[[Floats], None] | None:
+        return None
+
+    def start(self, job: int, shares: tuple[Share, ...], expected: float) -> None:
+        task, now = self._tasks[job], self._now
         self._packer.apply(shares)
-        runs = self._left.pop(number, task.duration_s)
+        runs = self._left.pop(job, task.duration_s)
         end = None if runs is None else now + runs
         made = Decision(task.name, now, shares, end)
         self.result.decisions.append(made)
-        self._running[number] = (task, made)
-        self._ends.start(number, shares, now + expected)
-        if self.result.started_s[number] is None:
-            self.result.started_s[number] = now
+        self._running[job] = (task, made)
+        self._ends.start(job, shares, now + expected)
+        if self.result.started_s[job] is None:
+            self.result.started_s[job] = now
         if end is not None:
-            heapq.heappush(self._events, (end, _END, number))
+            heapq.heappush(self._events, (end, _END, job))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fleetctl.scheduler.packing.node import NodeSpec
-from fleetctl.scheduler.packing.packer import Share
+from fleetctl.scheduler.packing.state import Share
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fleetctl.errors import UsageError
@@ -11,9 +11,9 @@ from fleetctl.scheduler.packing.drain import Drain
 from fleetctl.scheduler.packing.estimates import ESTIMATORS
 from fleetctl.scheduler.packing.fill import fill
 from fleetctl.scheduler.packing.fragments import ClassMix, count_classes
-from fleetctl.scheduler.packing.lines import ORDERS, Order
 from fleetctl.scheduler.packing.measure import fill_figures, queue_figures
 from fleetctl.scheduler.packing.node import NodeSpec
+from fleetctl.scheduler.packing.orders import KEPT, ORDERS, Order
 from fleetctl.scheduler.packing.packer import Packer
 from fleetctl.scheduler.packing.policies import POLICIES, Policy
 from fleetctl.scheduler.packing.power import OPENB_CARDS, CardPower, PowerModel
@@ -63,16 +63,21 @@ def replay(
 
 
 def parse_policy(text: str, mode: str) -> tuple[Policy, Order | None]:
-    """Where jobs go and, in a queue, who is next: `fgd`, `easy`, `easy+best-fit`; "" is what runs the fleet."""
+    """Where jobs go and, in a queue, who is next: `fgd`, `easy`, `easy+best-fit`, `fleet+kept`; "" is `fleet+fgd`."""
     where, order = POLICIES["fgd"], ORDERS["fleet"] if mode == "queue" else None
+    kept = False
     for name in filter(None, text.split("+")):
         if name in POLICIES:
             where = POLICIES[name]
         elif name in ORDERS and mode == "queue":
             order = ORDERS[name]
+        elif name == KEPT and order is not None:
+            kept = True
         elif name in ORDERS:
             raise UsageError(f"{name!r} orders a queue, and filling has none", hint="--mode queue")
         else:
-            known = [*POLICIES, *(ORDERS if mode == "queue" else ())]
-            raise UsageError(f"no policy named {name!r}", hint=f"one of {', '.join(known)}, or two joined by +")
+            known = [*POLICIES, *((*ORDERS, KEPT) if mode == "queue" else ())]
+            raise UsageError(f"no policy named {name!r}", hint=f"one of {', '.join(known)}, or several joined by +")
+    if kept and order is not None:
+        order = replace(order, name=f"{order.name}+{KEPT}", keeps_turn=True)
     return where, order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 WHOLE = 1000  # milli-cards of a whole card
@@ -12,7 +13,10 @@ class TaskClass:
     """All tasks that ask for the same. milli: thousandths of each card; cards 0: CPU and memory only.
 
     models: accepted, () for any; site: the only one it may run in, "" for any. Whole cards must be untouched and all on
-    one node; a class with more cards than any node it accepts is a gang and takes whole nodes.
+    one node; a class with more cards than any node it accepts is a gang and takes whole nodes. With `nodes` it is a
+    gang of that many different nodes with `cards` on each, all in one place of the kind `same` names ("rack", "leaf",
+    "site"; "" for anywhere). alone: every card that works of nodes on which nothing runs; green: the greenest site
+    first. rules: whatever else decides which nodes will do, known to whoever made the packer.
     """
 
     cpu_milli: int = 0
@@ -21,10 +25,15 @@ class TaskClass:
     milli: int = WHOLE
     models: tuple[str, ...] = ()
     site: str = ""
+    nodes: int = 0
+    same: str = ""
+    alone: bool = False
+    green: bool = False
+    rules: Hashable = None
 
     @property
     def demand_milli(self) -> int:
-        """Milli-cards it holds while it runs."""
+        """Milli-cards it holds while it runs, on each of its nodes where it names their number."""
         return self.cards * self.milli
 
 

@@ -141,6 +141,6 @@ def test_taking_more_than_there_is_is_refused_whole() -> None:
 def test_forgetting_changes_and_states_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [(n % 3, n % 7) for n in range(300)]
     plain = play(packer("fgd"), steps)
-    monkeypatch.setattr("fleetctl.scheduler.packing.packer.MAX_KEPT", 5)
-    monkeypatch.setattr("fleetctl.scheduler.packing.packer.KEEP_CHANGES", 3)
+    monkeypatch.setattr("fleetctl.scheduler.packing.state.MAX_KEPT", 5)
+    monkeypatch.setattr("fleetctl.scheduler.packing.state.KEEP_CHANGES", 3)
     assert play(packer("fgd"), steps) == plain

@@ -9,8 +9,8 @@ import pytest
 
 from fleetctl.errors import UsageError
 from fleetctl.scheduler.packing.drain import Drain
-from fleetctl.scheduler.packing.lines import ORDERS
 from fleetctl.scheduler.packing.node import NodeSpec
+from fleetctl.scheduler.packing.orders import ORDERS
 from fleetctl.scheduler.packing.record import Decision, placement_lines
 from fleetctl.scheduler.packing.replay import Choices, parse_policy, replay
 from fleetctl.scheduler.packing.task import Task, TaskClass
@@ -181,7 +181,7 @@ def test_the_clock_counts_only_deciding() -> None:
 
 
 def test_one_look_at_a_long_line_of_odd_jobs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleetctl.scheduler.packing.queueing.LOOK_AHEAD", 3)
+    monkeypatch.setattr("fleetctl.scheduler.packing.line.LOOK_AHEAD", 3)
     jobs = [Task(f"j{n}", TaskClass(cpu_milli=n + 1, cards=8), float(n), 50) for n in range(40)]
     figures, decisions = play(jobs, "fleet")
     assert figures["started"] == len(decisions) == 40

@@ -22,7 +22,8 @@ class Order:
 
     backfill: later jobs may start where that does not delay those with a promise; short_first: the smallest expected
     work first, with ageing, instead of who came first; moves: movable jobs may leave their site, and all sites share one
-    line; gangs_held: promises to gangs beside the one to the first that is blocked.
+    line; gangs_held: promises to gangs beside the one to the first that is blocked; promises_all: one to everybody who
+    is blocked; keeps_turn: who was first and was promised a time is not passed by later ones with a lower key.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Order:
     short_first: bool = False
     moves: bool = False
     gangs_held: int = 0
+    promises_all: bool = False
+    keeps_turn: bool = False
 
     def kind(self, task: Task) -> TaskClass:
         """What the task asks for under this order."""
@@ -55,3 +58,4 @@ ORDERS: Mapping[str, Order] = {
         Order("fifo"),
     )
 }
+KEPT = "kept"  # what is added to the name of an order that keeps turns
