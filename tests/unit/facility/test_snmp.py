@@ -154,3 +154,36 @@ def test_any_value_in_any_column_is_read_without_a_crash(name: str, value: objec
     decoded = decode(one, columns, scalars, 0.0)  # type: ignore[arg-type]
     assert all(r.value == r.value for r in decoded.readings)
     total_power(decoded)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "scalars", "want"),
+    [
+        ("phoenixtec-ups", {}, {E + "935.1.1.1.8.3.5.0": 235}, {E + "935.1.1.1.8.3.5.0": ("load", 23.5, "%")}),
+        (
+            "eaton-matrix",
+            {E + "935.10.2.1.2.2.1.7": {"1": 1}, E + "935.10.2.1.2.2.1.10": {"1": 10}},
+            {},
+            {
+                E + "935.10.2.1.2.2.1.7.1": ("current", 0.1, "A"),
+                E + "935.10.2.1.2.2.1.10.1": ("apparent_power", 10.0, "VA"),
+            },
+        ),
+        ("eltek-smartpack", {}, {E + "12148.10.10.5.5.0": 5439}, {E + "12148.10.10.5.5.0": ("voltage", 54.39, "V")}),
+        (
+            "ict-distribution-panel",
+            {E + "39145.10.8.1.3": {"8": b"0.2"}},
+            {},
+            {E + "39145.10.8.1.3.8": ("current", 0.2, "A")},
+        ),
+        ("cisco-cimc", {E + "9.9.719.1.9.44.1.17": {"1": 0}}, {}, {}),
+        (
+            "socomec-netvision",
+            {},
+            {E + "4555.1.1.1.1.2.5.0": 3391},
+            {E + "4555.1.1.1.1.2.5.0": ("voltage", 339.1, "V")},
+        ),
+    ],
+)
+def test_scales_of_the_makers_own(name: str, columns: object, scalars: object, want: object) -> None:
+    assert by_oid(read(name, columns, **scalars)) == want  # type: ignore[arg-type]
