@@ -52,6 +52,7 @@ from fleetctl.operations import (
 )
 from fleetctl.scheduler.backend import BackendNode, BackendView, Capability, is_ours
 from fleetctl.scheduler.hooks import finish_ending, open_hooks, run_hook
+from fleetctl.scheduler.process_ends import finish_pass, prepare_passes, send_pass
 from fleetctl.scheduler.telling import look, tell
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.audit import iter_audit, verify_entries
@@ -192,10 +193,25 @@ class FakeSlurm:
 
 
 @dataclass
+class LiveProcess:
+    """A process of a host. started: its uptime then; stubborn: TERM does not end it."""
+
+    started: int
+    on_card: bool
+    stubborn: bool
+
+
+@dataclass
 class FakeHosts:
-    """Runs hooks as the guard in the script does: a step whose result is there is not run again."""
+    """Runs hooks as the guard in the script does: a step whose result is there is not run again. Keeps processes, gives
+    the numbers of dead ones to others, and signals as the script of a drain does: by boot, number and start."""
 
     random: random.Random
+    live: dict[tuple[str, int], LiveProcess] = field(default_factory=dict)
+    marks: dict[str, int] = field(default_factory=dict)  # what the script keeps on the host: name -> uptime of TERM
+    sent: list[tuple[str, int, int, str, str]] = field(default_factory=list)  # host, number, start, plan, signal
+    innocent: list[str] = field(default_factory=list)  # signalled although it never was on a card
+    up: int = 10_000
     ran: Counter[tuple[str, str]] = field(default_factory=Counter)
     result: dict[tuple[str, str], int] = field(default_factory=dict)
     burn: Callable[[], None] = lambda: None
@@ -203,12 +219,41 @@ class FakeHosts:
     async def run(self, host: str, script: str, *, timeout_s: float) -> Output:
         if self.random.random() < 0.1:
             raise UnreachableError(f"{host} does not answer")
+        if ".fleetctl/ends" in script:
+            return self._pass(host, script)
         step = next(line.split("s=")[1] for line in script.splitlines() if "; s=" in line)
         if (host, step) not in self.result:
             self.ran[host, step] += 1
             self.result[host, step] = 1 if self.random.random() < 0.1 else 0
         self.burn()
         return Output("", exit_status=self.result[host, step])
+
+    def _pass(self, host: str, script: str) -> Output:
+        lines = [f"boot\tb-{host}\t{self.up}\t1"]
+        for call in script.splitlines():
+            word, *rest = call.split(" ")
+            if word == "look" and len(rest) == 1 and (one := self.live.get((host, int(rest[0])))):
+                lines.append(f"seen\t{rest[0]}\t{one.started}\tuser\tname\tcommand")
+            elif word == "end" and len(rest) == 4:
+                lines.append(self._end(host, int(rest[0]), int(rest[1]), rest[3]))
+        self.burn()
+        return Output("\n".join(lines))
+
+    def _end(self, host: str, pid: int, started: int, plan: str) -> str:
+        one = self.live.get((host, pid))
+        mark = f"{host}-{pid}-{started}-{plan}"
+        if one is None or one.started != started:
+            return f"gone\t{pid}\t{started}\t"
+        if mark in self.marks and self.up - self.marks[mark] < CONFIG.scheduling.drain_grace_s:
+            return f"waits\t{pid}\t{started}\t"
+        signal = "KILL" if mark in self.marks else "TERM"
+        self.marks.setdefault(mark, self.up)
+        self.sent.append((host, pid, started, plan, signal))
+        if not one.on_card:
+            self.innocent.append(mark)
+        if signal == "KILL" or not one.stubborn:
+            del self.live[host, pid]
+        return f"{signal}\t{pid}\t{started}\tS"
 
 
 class History:
@@ -228,8 +273,13 @@ class History:
         self.acknowledged: list[str] = []
 
     def run(self, steps: int) -> None:
+        for host in self.random.sample(NODES + OUTSIDE, 4):
+            self.hosts.live[host, 100] = LiveProcess(1, on_card=True, stubborn=self.random.random() < 0.5)
+        self._see_processes()
         for _ in range(steps):
-            self.now += self.random.choice((0, 1, 30, 60, 300, -120))
+            step = self.random.choice((0, 1, 30, 60, 300, -120))
+            self.now += step
+            self.hosts.up += abs(step) + 1
             self._act(crash=self.random.random() < 0.3)
 
     def _interleave(self) -> None:
@@ -272,7 +322,8 @@ class History:
         if verb == "drain":
             mode = self.random.choice(list(DrainMode))
             deadline = self.now + 200 if mode is DrainMode.DEADLINE else None
-            plan = plan_drain(db, inventory, hosts, reason, mode=mode, deadline_at=deadline, cards=cards, **same)
+            same |= {"cards": cards, "keep_processes": self.random.random() < 0.2}
+            plan = plan_drain(db, inventory, hosts, reason, mode=mode, deadline_at=deadline, **same)
         elif verb == "cordon":
             plan = plan_cordon(db, inventory, hosts, reason, cards=cards, **same)
         elif verb == "resume":
@@ -353,6 +404,33 @@ class History:
             asyncio_run(run_hook(self.db, self.config, self.hosts, hook, self.now))
         finish_ending(self.db, self.now)
 
+    def processes(self) -> None:
+        """Work without a lease begins and ends by itself; a number may go to somebody who holds no card."""
+        host, pid = self.random.choice(NODES + OUTSIDE), 100
+        if self.random.random() < 0.7:
+            self.hosts.live[host, pid] = LiveProcess(
+                self.hosts.up, self.random.random() < 0.5, self.random.random() < 0.5
+            )
+        else:
+            self.hosts.live.pop((host, pid), None)
+        if self.random.random() < 0.3:
+            self._see_processes()
+
+    def _see_processes(self) -> None:
+        """What a round of the collector stores; between two of them it is old."""
+        conn = self.db.conn
+        conn.execute("DELETE FROM processes")
+        conn.executemany(
+            "INSERT INTO processes (host, pid, device, at) SELECT id, ?, name || '-1', ? FROM hosts WHERE name = ?",
+            [(pid, self.now, host) for (host, pid), one in self.hosts.live.items() if one.on_card],
+        )
+
+    def ends(self) -> None:
+        for _ in range(self.random.choice((1, 3))):  # passes come faster than rounds
+            for prepared in prepare_passes(self.db, self.config, self.now):
+                answer = asyncio_run(send_pass(self.hosts, prepared))
+                finish_pass(self.db, self.config, prepared, answer, self.now)
+
     def outside(self) -> None:
         if self.random.random() < 0.2:
             self.slurm.state[self.random.choice(OUTSIDE)] = (Admin.DRAINED, "Kill task failed", "root")
@@ -381,6 +459,22 @@ class History:
         for _ in range(4):  # what the last tick ended
             self.now += 400
             self._all_hooks()
+        for _ in range(12):  # processes that were to go have gone, those that nobody asked to go end by themselves
+            self._pass_time()
+            self.ends()
+        self._see_processes()
+        assert not prepare_passes(self.db, self.config, self.now), "a process outlived its deadline"
+        self.hosts.live.clear()
+        self._see_processes()
+        self.now += 400
+        self.engine()
+        self._all_hooks()
+        finish_ending(self.db, self.now)
+
+    def _pass_time(self) -> None:
+        self.now += 400
+        self.hosts.up += 400
+        self._see_processes()
 
     def _all_hooks(self) -> None:
         for hook in open_hooks(self.db):
@@ -413,6 +507,19 @@ class History:
         self._check_record(conn)
         assert all(n == 1 for n in self.hosts.ran.values()), f"hook run twice: {self.hosts.ran}"
         assert all(n == 1 for n in self.slurm.told.values()), f"told twice: {self.slurm.told}"
+        self._check_signals(conn)
+
+    def _check_signals(self, conn: sqlite3.Connection) -> None:
+        """Only processes that were on a card, named in the store before, each told once."""
+        assert not self.hosts.innocent, f"signalled, never on a card: {self.hosts.innocent}"
+        named = {tuple(r) for r in conn.execute("SELECT host, pid, started, plan FROM process_end")}
+        stray = [s for s in self.hosts.sent if s[:4] not in named]
+        assert not stray, f"signalled before it was named: {stray}"
+        told = Counter(s[:4] for s in self.hosts.sent if s[4] == "TERM")
+        assert all(n == 1 for n in told.values()), f"told twice: {told}"
+        rude = [s for s in self.hosts.sent if s[4] == "KILL" and s[:4] not in told]
+        assert not rude, f"killed without being told: {rude}"
+        self.happened["terminated"], self.happened["killed"] = len(told), len(self.hosts.sent) - len(told)
 
     def _check_record(self, conn: sqlite3.Connection) -> None:
         """The decision record is whole, and replaying it gives exactly the wishes and leases that are stored."""
@@ -472,8 +579,10 @@ ACTIONS = (
     History.outside,
     History.hardware,
     History.quota,
+    History.processes,
+    History.ends,
 )
-WEIGHTS = (5, 2, 2, 6, 3, 1, 6, 4, 2, 1, 1)
+WEIGHTS = (6, 2, 2, 6, 3, 1, 6, 4, 2, 1, 1, 3, 6)
 
 
 def asyncio_run(work: Any) -> Any:

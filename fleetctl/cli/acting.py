@@ -35,6 +35,9 @@ TicketOption = Annotated[str, typer.Option("--ticket", help="number in your tick
 CardsOption = Annotated[
     str, typer.Option("--cards", help="only these cards of the nodes: indexes or ids, comma-separated")
 ]
+KeepProcessesOption = Annotated[
+    bool, typer.Option("--keep-processes", help="do not end processes without a lease; wait for them")
+]
 TargetsArgument = Annotated[
     list[str],
     typer.Argument(

@@ -25,6 +25,7 @@ def drain(
     back: Annotated[str, typer.Option("--back", help="when it is expected back: 2d or a time")] = "",
     ticket: acting.TicketOption = "",
     cards: acting.CardsOption = "",
+    keep_processes: acting.KeepProcessesOption = False,
     yes: acting.YesOption = False,
     no_input: acting.NoInputOption = False,
     dry_run: acting.DryRunOption = False,
@@ -33,7 +34,8 @@ def drain(
 ) -> None:
     """Take no new work and wait until running work has ended by itself. A reason is required.
 
-    Waits, as in Slurm; it does not evict, as Kubernetes does. --deadline ends what still runs then, --now at once.
+    Waits, as in Slurm; it does not evict, as Kubernetes does. --deadline ends what still runs then, --now at once:
+    leases, and processes that hold cards without one (TERM, then KILL).
     """
     from fleetctl.errors import UsageError
     from fleetctl.model.admin import DrainMode
@@ -51,6 +53,7 @@ def drain(
         start_at=moment(begin, now) if begin else None,
         expected_return_at=moment(back, now) if back else None,
         ticket=ticket,
+        keep_processes=keep_processes,
         cards=acting.card_list(cards),
     )
     acting.plan_and_carry_out(make_plan, nodes, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)

@@ -25,6 +25,7 @@ def maint(
     end_now: Annotated[bool, typer.Option("--now", help="end running work when the window begins")] = False,
     deadline: Annotated[str, typer.Option("--deadline", help="end what still runs then")] = "",
     ticket: acting.TicketOption = "",
+    keep_processes: acting.KeepProcessesOption = False,
     yes: acting.YesOption = False,
     no_input: acting.NoInputOption = False,
     dry_run: acting.DryRunOption = False,
@@ -50,5 +51,6 @@ def maint(
         mode=mode,
         deadline_at=moment(deadline, start or now) if deadline else None,
         ticket=ticket,
+        keep_processes=keep_processes,
     )
     acting.plan_and_carry_out(make_plan, nodes, yes=yes, no_input=no_input, dry_run=dry_run, count=count, fmt=output)

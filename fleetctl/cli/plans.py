@@ -60,7 +60,8 @@ def show(plan: PlanArgument, output: OutputOption = Format.TABLE) -> None:
     with context.database() as db:
         name = _find(db, plan)
         with db.read() as conn:
-            confirmed, action, nodes = load_plan(conn, name), get_action(conn, name), load_nodes(conn, name)
+            confirmed, action = load_plan(conn, name), get_action(conn, name)
+            nodes = load_nodes(conn, name, context.config(), context.now())
     assert confirmed is not None
     assert action is not None
     if output in (Format.JSON, Format.YAML):

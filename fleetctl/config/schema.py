@@ -255,6 +255,18 @@ class Scheduling:
         "names of processes that hold cards for ever and are no work",
         default=("nvidia-persistenced", "nvidia-persiste", "Xorg", "gnome-shell", "nv-hostengine", "dcgm-exporter"),
     )
+    drain_grace_s: float = setting(
+        "time a process without a lease has between TERM and KILL, when its drain is past its deadline",
+        default=30.0,
+        unit="s",
+        minimum=0,
+        maximum=3600,
+    )
+    kill_prefix: str = setting(
+        "what goes before `kill` on the hosts, where the login may not end processes of others",
+        default="",
+        example="sudo -n",
+    )
     known_tenants_only: bool = setting("refuse tenants that fleet.toml does not name", default=False)
 
 

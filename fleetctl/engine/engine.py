@@ -31,6 +31,7 @@ from fleetctl.engine.hooks import TransportHookRunner, run_hooks
 from fleetctl.engine.judge import Judge
 from fleetctl.engine.lock import EngineLock
 from fleetctl.engine.outside import OutsideSchedulers
+from fleetctl.engine.process_ends import end_processes
 from fleetctl.errors import StoreError
 from fleetctl.inventory import Inventory, build_inventory
 from fleetctl.model.facility import EndpointResult
@@ -114,6 +115,7 @@ class Engine:
             asyncio.create_task(self._act(), name="scheduler"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self._run_hooks(transports), name="hooks"),
+            asyncio.create_task(self._end_processes(transports), name="process ends"),
             *self._facility(),
             *self._outside(),
             asyncio.create_task(self._stop.wait(), name="stop"),
@@ -202,6 +204,15 @@ class Engine:
                 await call(self._write)
             except StoreError as error:  # as every stage: said, and tried again
                 log.warning("hooks wait: %s", error)
+                await self._clock.sleep(_RETRY_S)
+
+    async def _end_processes(self, transports: dict[str, Transport]) -> None:
+        runner = TransportHookRunner(self.inventory, transports)
+        while True:
+            try:
+                await end_processes(self._db, self.config, runner, self._clock, self._write)
+            except StoreError as error:
+                log.warning("ending of processes waits: %s", error)
                 await self._clock.sleep(_RETRY_S)
 
     # -- on the writer thread ------------------------------------------------------------------------------------------

@@ -61,15 +61,7 @@ async def run_hooks(
     async def one(hook: HookRow) -> None:
         try:
             async with limit:
-                prepared = await write(prepare_hook, db, config, hook, int(clock.now()))
-                if prepared is None:
-                    return
-                answer = await send_hook(runner, prepared)
-                result = await write(finish_hook, db, config, prepared, answer, int(clock.now()))
-                if result.failed:
-                    refused = await write(node_in_the_way, db, inventory, config, result, int(clock.now()))
-                    log.warning("%s of %s on %s failed: %s%s", hook.kind, hook.lease, hook.host, result.note,
-                                f" ({refused})" if refused else "")  # fmt: skip
+                await serve_hook(db, inventory, config, runner, clock, write, hook)
         finally:
             under_way.discard((hook.lease, hook.host, hook.kind))
 
@@ -83,3 +75,18 @@ async def run_hooks(
                 task.add_done_callback(tasks.discard)
         await write(finish_ending, db, int(clock.now()))
         await clock.sleep(HOOKS_S)
+
+
+async def serve_hook(
+    db: Database, inventory: Inventory, config: Config, runner: HookRunner, clock: Clock, write: Call, hook: HookRow
+) -> None:
+    """Run one open hook from beginning to end; the node of one that failed gets out of the way."""
+    prepared = await write(prepare_hook, db, config, hook, int(clock.now()))
+    if prepared is None:
+        return
+    answer = await send_hook(runner, prepared)
+    result = await write(finish_hook, db, config, prepared, answer, int(clock.now()))
+    if result.failed:
+        refused = await write(node_in_the_way, db, inventory, config, result, int(clock.now()))
+        why = f" ({refused})" if refused else ""
+        log.warning("%s of %s on %s failed: %s%s", hook.kind, hook.lease, hook.host, result.note, why)

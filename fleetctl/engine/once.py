@@ -13,19 +13,24 @@ from fleetctl.clock import Clock, SystemClock
 from fleetctl.collector.collector import Collector
 from fleetctl.collector.schedule import slot_of
 from fleetctl.config.schema import Config
+from fleetctl.engine.hooks import HOOKS_AT_ONCE, TransportHookRunner, serve_hook
 from fleetctl.engine.judge import Judge
 from fleetctl.engine.lock import EngineLock
 from fleetctl.engine.outside import round_once
-from fleetctl.inventory import build_inventory
+from fleetctl.engine.process_ends import serve_pass
+from fleetctl.inventory import Inventory, build_inventory
 from fleetctl.model.host import Host
 from fleetctl.model.report import HostReport
 from fleetctl.model.states import Reach
 from fleetctl.plugin import load_plugins
 from fleetctl.scheduler.chips import chip_facts
+from fleetctl.scheduler.hooks import HookRunner, finish_ending, open_hooks
+from fleetctl.scheduler.process_ends import prepare_passes
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
 from fleetctl.store.rounds import recorder_of
+from fleetctl.store.scheduler_facts import HookRow
 from fleetctl.store.upkeep import upkeep_step
 from fleetctl.transport.build import build_transports
 
@@ -39,7 +44,8 @@ async def poll_once(config: Config, hosts: list[Host] | None = None, clock: Cloc
     plugins, _ = load_plugins()
     path = Path(config.store.path)
     with EngineLock(path), Database.open(path, write=True) as db:
-        collector = Collector(config, inventory, build_transports(config, clock=clock), plugins, clock)
+        transports = build_transports(config, clock=clock)
+        collector = Collector(config, inventory, transports, plugins, clock)
         judge = Judge(inventory.hosts, config.thresholds, [rule for p in plugins for rule in p.rules])
         recorder_of(db).register([metric for plugin in plugins for metric in plugin.metrics])
         with db.read() as conn:
@@ -54,6 +60,7 @@ async def poll_once(config: Config, hosts: list[Host] | None = None, clock: Cloc
         if config.schedulers:
             await round_once(config, inventory, plugins, db, clock)
         tick(db, inventory, clock.now(), config=config, chips=chip_facts())
+        await _act_on_hosts(db, inventory, config, TransportHookRunner(inventory, transports), clock)
         answered = sum(report.reach in (Reach.FRESH, Reach.HUNG) for report in reports)
         note = {"slot": slot, "hosts": len(reports), "ok": answered, "failed": len(reports) - answered}
         with db.write() as conn:
@@ -63,3 +70,18 @@ async def poll_once(config: Config, hosts: list[Host] | None = None, clock: Cloc
         while time.monotonic() < until and upkeep_step(db, config.store, clock.now()):
             pass
         return answered, len(reports) - answered
+
+
+async def _act_on_hosts(db: Database, inventory: Inventory, config: Config, runner: HookRunner, clock: Clock) -> None:
+    """What an engine does beside its rounds, once: hooks of leases that began or ended, processes of drains."""
+    limit = asyncio.Semaphore(HOOKS_AT_ONCE)
+
+    async def hook(row: HookRow) -> None:
+        async with limit:
+            await serve_hook(db, inventory, config, runner, clock, asyncio.to_thread, row)
+
+    await asyncio.gather(*(hook(row) for row in await asyncio.to_thread(open_hooks, db)))
+    await asyncio.to_thread(finish_ending, db, int(clock.now()))
+    for _ in range(2):  # the first names processes, the second tells them; KILL is for a later round
+        for prepared in await asyncio.to_thread(prepare_passes, db, config, int(clock.now())):
+            await serve_pass(db, config, runner, clock, asyncio.to_thread, prepared)

@@ -33,7 +33,8 @@ class PlanNode:
     """One node of a plan. skip: why it is left out ("" when it is not); cards: only these, () for the whole node.
 
     version: of the node's record when the plan was made; leases: ids of what runs there; cards_busy and cards count
-    accelerators, None when the node was never seen; processes: on its cards, None when unknown.
+    accelerators, None when the node was never seen; processes: on its cards, None when unknown; to_end: of these, the
+    ones that are ended with the drain, as `4242 python3 of alice`.
     """
 
     host: str
@@ -48,6 +49,7 @@ class PlanNode:
     power_w: float | None = None
     skip: str = ""
     warnings: tuple[str, ...] = ()
+    to_end: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     undo_of: str | None = None
     take_over: bool = False  # the person says in so many words that somebody else's drain is undone
+    end_processes: bool = False  # what holds a card without a lease is ended with the leases
 
     @property
     def refusals(self) -> tuple[GuardTouch, ...]:

@@ -141,6 +141,7 @@ def plan_undo(db: Connections, plan_id: str, *, who: Actor, now: float, config: 
             leases=picture.leases(planned.host),
             skip=skip,
             warnings=(),
+            to_end=(),
         )
         (skipped if skip else nodes).append(node)
     return Plan(

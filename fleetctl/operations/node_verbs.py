@@ -63,8 +63,12 @@ def plan_drain(
     ticket: str = "",
     evidence: str = "",
     cards: Sequence[str] = (),
+    keep_processes: bool = False,
 ) -> Plan:
-    """Take no new work and let running work end; see DrainMode for how long it may take."""
+    """Take no new work and let running work end; see DrainMode for how long it may take.
+
+    keep_processes: processes without a lease are not ended with it; the node stays draining while they run.
+    """
     return build_plan(
         db,
         inventory,
@@ -81,6 +85,7 @@ def plan_drain(
         ticket=ticket,
         evidence=evidence,
         cards=cards,
+        keep_processes=keep_processes,
     )
 
 
@@ -127,6 +132,7 @@ def plan_maint(
     mode: DrainMode = DrainMode.WAIT,
     deadline_at: float | None = None,
     ticket: str = "",
+    keep_processes: bool = False,
 ) -> Plan:
     """A window for people to work on nodes: they drain when it begins and wait for `resume` or `recheck` when it ends.
 
@@ -146,6 +152,7 @@ def plan_maint(
         start_at=start_at,
         end_at=end_at,
         ticket=ticket,
+        keep_processes=keep_processes,
     )
 
 

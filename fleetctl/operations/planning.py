@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from fleetctl.config.schema import Config
 from fleetctl.errors import UsageError
@@ -12,12 +13,13 @@ from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.admin import Actor, ActorKind, DrainMode, Reason, Wish
 from fleetctl.model.host import Host
 from fleetctl.model.plan import CapacityLeft, Plan, PlanNode
+from fleetctl.model.reading import Process
 from fleetctl.model.states import Admin, Reach
 from fleetctl.scheduler.carry_out import EMPTYING, is_harder
 from fleetctl.scheduler.guards import check_guards, confirm_count
 from fleetctl.scheduler.picture import Picture, load_picture
 from fleetctl.scheduler.states import BY_VERB, derive, why_not
-from fleetctl.store.capacity import count_cards, latest_power
+from fleetctl.store.capacity import count_cards, latest_power, list_work
 from fleetctl.store.connections import Connections
 
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -47,6 +49,7 @@ def build_plan(
     evidence: str = "",
     cards: Sequence[str] = (),
     take_over: bool = False,
+    keep_processes: bool = False,
 ) -> Plan:
     """The plan of one verb over a node set (or host names).
 
@@ -62,6 +65,12 @@ def build_plan(
         picture = load_picture(conn, config, at, only=[h.name for h in hosts])
         power = latest_power(conn)
         chips = count_cards(conn)
+        ending = mode is not DrainMode.WAIT and transition.wish in EMPTYING and not keep_processes
+        ending = ending and config.scheduling.drain_waits_for_processes
+        ignored = config.scheduling.drain_ignores
+        work = (
+            {h.name: list_work(conn, h.name, ignored) for h in hosts if h.name in picture.processes} if ending else {}
+        )
     included: list[PlanNode] = []
     skipped: list[PlanNode] = []
     for host in hosts:
@@ -70,6 +79,8 @@ def build_plan(
         else:
             harder = is_harder(picture.record(host.name), mode, deadline_at)
             node = _node(host, picture, verb, transition.wish, who, take_over, harder, power)
+        if host.name in work and not node.skip:
+            node = replace(node, to_end=_to_end(node, work[host.name]))
         (skipped if node.skip else included).append(node)
     leaving = [n.host for n in included if not n.cards and n.after is not Admin.IN_SERVICE]
     out = picture.out_of_service()
@@ -93,9 +104,10 @@ def build_plan(
         capacity=capacity_left(inventory, picture, included, chips),
         power_freed_w=sum(p for p in freed if p is not None) if any(p is not None for p in freed) else None,
         confirm_count=confirm_count(inventory, config, leaving) if leaving else None,
-        steps=_steps(verb, transition.wish, included, mode, start_at is not None, cards),
-        warnings=_warnings(included, mode, power, freed),
+        steps=_steps(verb, transition.wish, included, mode, start_at is not None, cards, ending, config),
+        warnings=_warnings(included, mode, ending, freed),
         take_over=take_over,
+        end_processes=ending,
     )
 
 
@@ -200,6 +212,13 @@ def _card_node(host: Host, picture: Picture, wish: Wish, cards: Sequence[str]) -
     )
 
 
+def _to_end(node: PlanNode, work: Sequence[Process]) -> tuple[str, ...]:
+    """What a drain that ends work would end beside leases, each process once. What a lease runs goes with the lease
+    first, but what it leaves behind is ended too: nobody can tell the two apart before."""
+    mine = {p.pid: p for p in work if not node.cards or p.device in node.cards}
+    return tuple(f"{p.pid} {p.name or '?'}" + (f" of {p.user}" if p.user else "") for p in mine.values())
+
+
 def capacity_left(
     inventory: Inventory, picture: Picture, nodes: Sequence[PlanNode], chips: Mapping[str, Mapping[str, int]]
 ) -> tuple[CapacityLeft, ...]:
@@ -244,7 +263,14 @@ def _groups(host: Host, chips: Mapping[str, int]) -> list[tuple[str, str]]:
 
 
 def _steps(
-    verb: str, wish: Wish, nodes: Sequence[PlanNode], mode: DrainMode, later: bool, cards: Sequence[str]
+    verb: str,
+    wish: Wish,
+    nodes: Sequence[PlanNode],
+    mode: DrainMode,
+    later: bool,
+    cards: Sequence[str],
+    ending: bool,
+    config: Config,
 ) -> tuple[str, ...]:
     if not nodes:
         return ()
@@ -261,20 +287,24 @@ def _steps(
             DrainMode.NOW: f"{busy} leases are ended now",
         }[mode]
         steps.append(how)
+        if ending:
+            found = sum(len(n.to_end) for n in nodes)
+            grace = f"TERM, and KILL {config.scheduling.drain_grace_s:g} s later"
+            steps.append(f"{found} processes that hold cards without a lease, and any that are there then, get {grace}")
         steps.append(f"each node is {derive(wish, False).value} as soon as nothing runs there")
     return tuple(steps)
 
 
 def _warnings(
-    nodes: Sequence[PlanNode], mode: DrainMode, power: dict[str, float], freed: Sequence[float | None]
+    nodes: Sequence[PlanNode], mode: DrainMode, ending: bool, freed: Sequence[float | None]
 ) -> tuple[str, ...]:
     found = []
     blind = sum(1 for n in nodes if n.warnings and "does not answer" in n.warnings[0])
     if blind:
         found.append(f"{blind} of {len(nodes)} nodes do not answer")
     processes = sum(n.processes or 0 for n in nodes if not n.leases)
-    if processes and mode is not DrainMode.WAIT:
-        found.append(f"{processes} processes without a lease are not ended by fleetctl; their nodes stay draining")
+    if processes and mode is not DrainMode.WAIT and not ending:
+        found.append(f"{processes} processes without a lease are kept; their nodes stay draining while they run")
     unmetered = sum(1 for p in freed if p is None)
     if unmetered and len(freed) > unmetered:
         found.append(f"power freed leaves out {unmetered} nodes whose draw is not known")

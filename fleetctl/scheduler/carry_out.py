@@ -18,6 +18,7 @@ from fleetctl.scheduler.picture import Picture, load_picture
 from fleetctl.scheduler.states import derive, why_not
 from fleetctl.scheduler.troubles import resolve_hook_troubles
 from fleetctl.store.audit import append_audit
+from fleetctl.store.capacity import list_work
 from fleetctl.store.nodes import save_admin, save_card_admin
 from fleetctl.store.plans import (
     BackendStep,
@@ -55,7 +56,7 @@ def begin_plan(
             _undo_node(conn, plan, row, picture, who, now)
             continue
         if row.card:
-            _move_card(conn, plan, row, picture, who, now)
+            _move_card(conn, plan, row, picture, who, now, config)
             continue
         record = picture.record(row.host)
         outside = picture.outside.get(row.host)
@@ -145,7 +146,9 @@ def _why_held(
     return pass_breaker(conn, config, now, who, plan.verb, plan.hosts)
 
 
-def _move_card(conn: sqlite3.Connection, plan: Plan, row: PlanNodeRow, picture: Picture, who: Actor, now: int) -> None:
+def _move_card(
+    conn: sqlite3.Connection, plan: Plan, row: PlanNodeRow, picture: Picture, who: Actor, now: int, config: Config
+) -> None:
     record = picture.card_record(row.host, row.card)
     if record.wish is plan.wish:
         note = f"is {plan.wish.value} already"
@@ -168,10 +171,17 @@ def _move_card(conn: sqlite3.Connection, plan: Plan, row: PlanNodeRow, picture: 
     save_card_admin(conn, moved)
     body = {"card": row.card, "wish": plan.wish.value, "reason": str(plan.reason or ""), "plan": plan.id}
     append_audit(conn, now, who, plan.verb, row.host, body)
-    waiting = plan.wish in EMPTYING and bool(picture.leases(row.host, row.card))
+    waiting = plan.wish in EMPTYING and (bool(picture.leases(row.host, row.card)) or _has_work(conn, config, row))
     state = StepState.WAITING if waiting else StepState.DONE
     before = {"wish": record.wish.value, "reason": str(record.reason or ""), "version": record.version}
     set_plan_node(conn, plan.id, row.host, row.card, state, now, before=before, after_version=moved.version)
+
+
+def _has_work(conn: sqlite3.Connection, config: Config, row: PlanNodeRow) -> bool:
+    """Does a process hold this card?"""
+    settings = config.scheduling
+    work = list_work(conn, row.host, settings.drain_ignores) if settings.drain_waits_for_processes else []
+    return any(p.device == row.card for p in work)
 
 
 def _undo_node(conn: sqlite3.Connection, plan: Plan, row: PlanNodeRow, picture: Picture, who: Actor, now: int) -> None:

@@ -12,7 +12,7 @@ from fleetctl.config.schema import Config
 from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.admin import Actor, ActorKind, DrainMode, NodeAdmin
 from fleetctl.model.plan import PlanState, StepState
-from fleetctl.model.states import Admin
+from fleetctl.model.states import Admin, Reach
 from fleetctl.scheduler.carry_out import EMPTYING, begin_plan, close_plan
 from fleetctl.scheduler.leasing import end
 from fleetctl.scheduler.picture import Picture, load_picture
@@ -149,7 +149,7 @@ def _moves(
     for row in rows:
         if row.card:
             version = picture.card_record(row.host, row.card).version
-            over = not picture.leases(row.host, row.card)
+            over = not picture.card_busy(row.host, row.card)
         else:
             record = picture.record(row.host)
             version = record.version
@@ -157,5 +157,13 @@ def _moves(
         if version != row.after_version:
             moves.append((row, StepState.SUPERSEDED, "a newer wish took over"))
         elif over:
-            moves.append((row, StepState.DONE, None))
+            moves.append((row, StepState.DONE, _unseen(picture, row.host)))
     return moves
+
+
+def _unseen(picture: Picture, host: str) -> str | None:
+    """A dead host is empty by its leases; what ran there beside them nobody ended, and the plan says so."""
+    fact, count = picture.facts.get(host), picture.processes.get(host, 0)
+    if count and (fact is None or fact.reach == Reach.UNREACHABLE):
+        return f"does not answer: {count} processes without a lease ran there when it last did, and were not ended"
+    return None

@@ -88,7 +88,7 @@ def lease_env(
 def hook_script(body: str, step: str, env: Mapping[str, str]) -> str:
     """POSIX sh that runs a hook once per step, however often it is sent, and answers with what it said the first time.
 
-    step: letters, digits and dashes. Keeps its marks under ~/.fleetctl/hooks of the user it runs as.
+    step: letters, digits, dots and dashes, one per lease, kind and host: many hosts share one home. Keeps its marks under ~/.fleetctl/hooks of the user it runs as.
     """
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in sorted(env.items()))
     return f"""umask 077
@@ -143,7 +143,7 @@ def prepare_hook(db: Connections, config: Config, hook: HookRow, now: int) -> Pr
             return None
     body = config.hooks.prolog if hook.kind == "prolog" else config.hooks.epilog
     begun = replace(hook, state="running", attempts=hook.attempts + 1, begun_at=now)
-    script = hook_script(body or ":", f"{hook.lease}-{hook.kind}", lease_env(lease, hook.host, fact))
+    script = hook_script(body or ":", f"{hook.lease}-{hook.kind}-{hook.host}", lease_env(lease, hook.host, fact))
     return PreparedHook(begun, script, config.hooks.timeout_s)
 
 

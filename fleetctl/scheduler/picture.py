@@ -12,7 +12,14 @@ from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.admin import Actor, CardAdmin, NodeAdmin, OutsideState, Wish
 from fleetctl.model.states import Admin, Load, Reach
 from fleetctl.scheduler.states import effective, owner_of
-from fleetctl.store.capacity import CardFact, HostFact, count_processes, list_host_facts, list_reach
+from fleetctl.store.capacity import (
+    CardFact,
+    HostFact,
+    count_card_processes,
+    count_processes,
+    list_host_facts,
+    list_reach,
+)
 from fleetctl.store.leases import list_holds
 from fleetctl.store.nodes import list_admin, list_card_admin, list_outside
 from fleetctl.store.outside import list_jobs
@@ -39,6 +46,7 @@ class Picture:
     processes: Mapping[str, int]
     held: Mapping[str, Mapping[str, HeldCard]]  # host -> card -> what is held
     jobs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # host -> `id of user`, of outside schedulers
+    card_processes: Mapping[tuple[str, str], int] = field(default_factory=dict)  # of cards that are out of service
 
     def record(self, host: str) -> NodeAdmin:
         return self.records.get(host) or NodeAdmin(host)
@@ -65,6 +73,12 @@ class Picture:
             return True
         outside = self.outside.get(host)
         return False if outside is None else outside.busy
+
+    def card_busy(self, host: str, card: str) -> bool:
+        """Does anything run on a card that is out of service? Of a host that does not answer only leases count."""
+        fact = self.facts.get(host)
+        silent = fact is None or fact.reach == Reach.UNREACHABLE
+        return bool(self.leases(host, card)) or (not silent and self.card_processes.get((host, card), 0) > 0)
 
     def state(self, host: str) -> Admin:
         return effective(self.record(host), self.outside.get(host), self.busy(host))
@@ -115,11 +129,11 @@ def load_picture(conn: sqlite3.Connection, config: Config, now: int, *, only: Co
         if exclusive:
             alone.add((host, card))
     waits = config.scheduling.drain_waits_for_processes
-    records, outside = list_admin(conn), list_outside(conn)
+    records, outside, card_records = list_admin(conn), list_outside(conn), list_card_admin(conn)
     if only is None:
         facts = list_host_facts(conn)
     else:
-        kept = outside or any(r.wish is not Wish.SERVE for r in records.values())
+        kept = outside or card_records or any(r.wish is not Wish.SERVE for r in records.values())
         facts = {**(list_reach(conn) if kept else {}), **list_host_facts(conn, only)}
     jobs: dict[str, list[str]] = defaultdict(list)
     if outside:
@@ -130,7 +144,8 @@ def load_picture(conn: sqlite3.Connection, config: Config, now: int, *, only: Co
         now=now,
         jobs={host: tuple(named) for host, named in jobs.items()},
         records=records,
-        card_records=list_card_admin(conn),
+        card_records=card_records,
+        card_processes=count_card_processes(conn, config.scheduling.drain_ignores) if waits and card_records else {},
         outside=outside,
         facts=facts,
         processes=count_processes(conn, config.scheduling.drain_ignores) if waits else {},

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from fleetctl.model.reading import Process
+
 
 @dataclass(frozen=True, slots=True)
 class CardFact:
@@ -92,6 +94,9 @@ def _card_order(card: CardFact) -> tuple[int, str]:
     return (int(number) if number.isascii() and number.isdecimal() else 1 << 30, card.key)
 
 
+BASE_NAME = "replace(p.name, rtrim(p.name, replace(p.name, '/', '')), '')"  # of a path
+
+
 def count_processes(conn: sqlite3.Connection, ignored: Collection[str] = ()) -> dict[str, int]:
     """Host -> processes on its cards, where any were seen. A host that is missing has none, or was never asked.
 
@@ -100,11 +105,34 @@ def count_processes(conn: sqlite3.Connection, ignored: Collection[str] = ()) -> 
     marks = ",".join("?" * len(ignored))
     rows = conn.execute(
         "SELECT h.name, COUNT(DISTINCT p.pid) FROM processes p JOIN hosts h ON h.id = p.host"
-        f" WHERE p.name IS NULL OR replace(p.name, rtrim(p.name, replace(p.name, '/', '')), '') NOT IN ({marks})"
+        f" WHERE p.name IS NULL OR {BASE_NAME} NOT IN ({marks})"
         " GROUP BY h.name",
         tuple(ignored),
     )
     return {r[0]: int(r[1]) for r in rows}
+
+
+def count_card_processes(conn: sqlite3.Connection, ignored: Collection[str] = ()) -> dict[tuple[str, str], int]:
+    """(host, card) -> processes that count as work, of cards that are out of service."""
+    marks = ",".join("?" * len(ignored))
+    rows = conn.execute(
+        "SELECT c.host, c.card, COUNT(DISTINCT p.pid) FROM card_admin c JOIN hosts h ON h.name = c.host"
+        " JOIN processes p ON p.host = h.id AND p.device = c.card"
+        f" WHERE c.wish <> 'serve' AND (p.name IS NULL OR {BASE_NAME} NOT IN ({marks})) GROUP BY 1, 2",
+        tuple(ignored),
+    )
+    return {(r[0], r[1]): int(r[2]) for r in rows}
+
+
+def list_work(conn: sqlite3.Connection, host: str, ignored: Collection[str] = ()) -> list[Process]:
+    """The processes that count_processes counts, of one host: once per card they hold."""
+    marks = ",".join("?" * len(ignored))
+    rows = conn.execute(
+        "SELECT p.pid, p.device, p.name, p.user, p.mem_used_bytes FROM processes p JOIN hosts h ON h.id = p.host"
+        f" WHERE h.name = ? AND (p.name IS NULL OR {BASE_NAME} NOT IN ({marks})) ORDER BY p.pid, p.device",
+        (host, *ignored),
+    )
+    return [Process(*row) for row in rows]
 
 
 def worst_findings(conn: sqlite3.Connection) -> dict[str, tuple[str, ...]]:

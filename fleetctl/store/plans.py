@@ -69,7 +69,7 @@ def plan_of(text: str) -> Plan:
 
 
 def _plan_node(raw: dict[str, Any]) -> PlanNode:
-    lists = {name: tuple(raw[name]) for name in ("leases", "cards", "warnings")}
+    lists = {name: tuple(raw.get(name, ())) for name in ("leases", "cards", "warnings", "to_end")}
     return PlanNode(**{**raw, **lists, "before": Admin(raw["before"]), "after": Admin(raw["after"])})
 
 
@@ -100,6 +100,14 @@ def get_plan(conn: sqlite3.Connection, plan: str) -> Plan | None:
     """A saved plan as it was confirmed, None when there is no such plan."""
     row = conn.execute("SELECT body FROM plan WHERE id = ?", (plan,)).fetchone()
     return plan_of(row[0]) if row else None
+
+
+def ends_processes(conn: sqlite3.Connection, plan: str) -> bool:
+    """Was it confirmed that this plan ends processes without a lease? An undo that restores such a drain was not."""
+    row = conn.execute(
+        "SELECT json_extract(body, '$.end_processes') FROM plan WHERE id = ? AND undo_of IS NULL", (plan,)
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def insert_plan_nodes(conn: sqlite3.Connection, plan: str, places: Sequence[tuple[str, str]]) -> None:

@@ -246,7 +246,7 @@ class StoreSource:
 
     def _steps(self, plan: str) -> Table[Any]:
         with self._database().read() as conn:
-            return plans.load_nodes(conn, plan)
+            return plans.load_nodes(conn, plan, self.config, self.now())
 
     def events(self) -> Table[Any]:
         with self._database().read() as conn:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from fleetctl.config.schema import Config
 from fleetctl.i18n import _, word
 from fleetctl.inventory.nodesets import fold
 from fleetctl.model.plan import Action, Plan, PlanNode
 from fleetctl.store.plans import PlanNodeRow, get_plan, list_actions, list_plan_nodes
 from fleetctl.views.column import Column, Table
+from fleetctl.views.waiting import waits_for
 
 
 def moment(at: float | None) -> str | None:
@@ -53,7 +55,7 @@ NODE_COLUMNS: tuple[Column[PlanNodeRow], ...] = (
     Column("card", "card", lambda r: r.card or None, width=10),
     Column("state", "state", lambda r: r.state.value, width=9, role="state"),
     Column("changed_at", "since", lambda r: r.changed_at, width=6, role="age"),
-    Column("note", "note", lambda r: r.note or None, width=20),
+    Column("note", "note", lambda r: r.note or None, width=20, doc="what it waits for, or why it is left out"),
 )
 
 
@@ -62,14 +64,20 @@ def load(conn: sqlite3.Connection, *, only_open: bool = False, limit: int = 200)
     return Table("plan", COLUMNS, list_actions(conn, only_open=only_open, limit=limit), lambda r: r.plan)
 
 
-def load_nodes(conn: sqlite3.Connection, plan: str) -> Table[PlanNodeRow]:
-    """The nodes of one plan, in its order."""
-    return Table("node", NODE_COLUMNS, list_plan_nodes(conn, plan), lambda r: r.host)
+def load_nodes(conn: sqlite3.Connection, plan: str, config: Config, now: float) -> Table[PlanNodeRow]:
+    """The nodes of one plan, in its order; the note of one that waits says for what."""
+    rows = list_plan_nodes(conn, plan)
+    waits = waits_for(conn, config, rows, now)
+    rows = [replace(r, note=waits[r.host, r.card] or r.note) if (r.host, r.card) in waits else r for r in rows]
+    return Table("node", NODE_COLUMNS, rows, lambda r: r.host)
 
 
 def load_plan(conn: sqlite3.Connection, plan: str) -> Plan | None:
     """A saved plan as it was confirmed."""
     return get_plan(conn, plan)
+
+
+_ENDING_SHOWN = 12  # nodes whose processes are named one by one
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -90,6 +98,12 @@ def plan_lines(plan: Plan) -> list[str]:
     lines.append(f"  {_('hit')}: {len(leases)} {_('leases')} {' '.join(leases[:6])}".rstrip() + _more(leases, 6))
     if processes:
         lines.append(f"  {_('processes on their cards')}: {processes}")
+    ending = [n for n in plan.nodes if n.to_end]
+    for node in ending[:_ENDING_SHOWN]:
+        lines.append(f"  {_('ends on')} {node.host}: {', '.join(node.to_end[:6])}{_more(node.to_end, 6)}")
+    if len(ending) > _ENDING_SHOWN:
+        rest = ending[_ENDING_SHOWN:]
+        lines.append(f"  {_('ends on')} {fold([n.host for n in rest])}: {sum(len(n.to_end) for n in rest)}")
     for row in plan.capacity:
         lines.append(
             f"  {_('left')} {row.by} {row.name}: {row.cards_before} -> {row.cards_after} {_('cards')}, "
