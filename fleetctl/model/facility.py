@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(NamedTuple):  # not a frozen dataclass: ten thousand are made a second, at a quarter of the price
     """One number at one place at one moment.
 
     quantity: power, apparent_power, energy, current, voltage, frequency, power_factor, temperature, humidity,
@@ -26,8 +26,7 @@ class Measurement:
     as_of: float
 
 
-@dataclass(frozen=True, slots=True)
-class PointState:
+class PointState(NamedTuple):
     """A word instead of a number: a leak detector, a transfer switch, a battery. code: as the device says it."""
 
     what: str
@@ -39,8 +38,7 @@ class PointState:
     bad: bool | None = None  # None: the device does not tell good from bad here
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """A value the device names and does not have: null, absent, "Unavailable", -1, NaN. Never a zero."""
 
     quantity: str

@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fleetctl.errors import ParseError, TimedOutError, UnreachableError
 from fleetctl.facility.endpoint import Endpoint
@@ -90,9 +90,9 @@ class IpmitoolReader:
             url=self.endpoint.url,
             kind="ipmi",
             at=at,
-            readings=tuple(replace(r, source=f"{r.source} {VIA}") for r in readings),
-            states=tuple(replace(s, source=f"{s.source} {VIA}") for s in states),
-            unknown=tuple(replace(u, source=f"{u.source} {VIA}") for u in unknown),
+            readings=tuple(r._replace(source=f"{r.source} {VIA}") for r in readings),
+            states=tuple(s._replace(source=f"{s.source} {VIA}") for s in states),
+            unknown=tuple(u._replace(source=f"{u.source} {VIA}") for u in unknown),
             findings=(*findings[:64], *odd),
             total_power_w=total[0] if total else None,
             total_power_source=f"{total[1]} {VIA}" if total else "",

@@ -80,8 +80,12 @@ def round_of(targets: Sequence[str], rest: Sequence[str], turn: int, keep: int) 
 
 
 def total_parts(tree: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Paths of all resources that the total power was read from."""
-    total = total_power(tree)
+    """Paths of all resources that the total power is read from."""
+    return parts_of(total_power(tree), tree)
+
+
+def parts_of(total: tuple[float, str] | None, tree: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Paths of all resources that a total was read from."""
     parts: list[str] = []
     for source in total[1].split(" + ") if total is not None else ():
         summed = _IN.match(source)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
 
 import aiohttp
 
@@ -17,8 +20,18 @@ from fleetctl.facility.endpoint import Endpoint
 
 MAX_BODY_BYTES = 8 * 1024 * 1024  # the largest real body seen is 0.5 MB (an expanded DGX collection)
 MAX_SOCKETS = 2  # several BMCs drop a third one
+LARGE_BODY_BYTES = 256 * 1024
+LARGE_AT_ONCE = 4  # of all services together: what a thousand sick BMCs may hold of our memory
 _RETRY_STATUS = (503, 429)
 NO_CREDENTIALS = "put them in a file of mode 0600 (netrc, TOML or JSON) and name it with --credentials FILE"
+# asyncio sets a buffer of this size aside for each TLS connection. Its own choice, 256 KiB, is half a gigabyte at 2,000
+# BMCs whose answers have 4 to 40 KiB; longer ones come in several reads.
+SSLProtocol.max_size = 16 * 1024
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+def _large_bodies(loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
+    return _turns.setdefault(loop, asyncio.Semaphore(LARGE_AT_ONCE))
 
 
 @cache
@@ -44,6 +57,7 @@ class RedfishSession:
         host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
         self.base = f"{scheme}://{host}:{endpoint.port}"
         self.gets = 0
+        self.received = 0  # bytes of all answers
         self._client: aiohttp.ClientSession | None = None
         self._token = ""
         self._session_path = ""
@@ -76,8 +90,9 @@ class RedfishSession:
             self._client = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=MAX_SOCKETS, ssl=self._trust(), keepalive_timeout=75),
                 timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout_s),
-                headers={"Accept": "application/json", "OData-Version": "4.0"},
-                auto_decompress=True,
+                # Small answers are not worth packing: unpacking them costs us and, more so, the BMC
+                headers={"Accept": "application/json", "Accept-Encoding": "identity", "OData-Version": "4.0"},
+                cookie_jar=aiohttp.DummyCookieJar(),  # the session is a token in a header
                 trust_env=False,
             )
         return self._client
@@ -113,8 +128,9 @@ class RedfishSession:
             raise self._denied()
         if path in self._forbidden:
             raise MissingError(f"{path} is not for this user", hint="401")
-        async with self._login_lock:
-            await self._login()
+        if self.endpoint.credentials.user and not self._token:
+            async with self._login_lock:
+                await self._login()
         token = self._token
         status, _, data = await self._send(method, path, body, self._authority())
         if status == 401:
@@ -195,12 +211,7 @@ class RedfishSession:
                         return await self._send(method, target, body, {**headers, "x-redirected": "1"})
                 if (response.content_length or 0) > MAX_BODY_BYTES:
                     raise ParseError(f"{path}: {response.content_length} bytes are too many", hint="not read")
-                data = bytearray()
-                async for chunk in response.content.iter_chunked(65_536):
-                    data += chunk
-                    if len(data) > MAX_BODY_BYTES:
-                        raise ParseError(f"{path}: more than {MAX_BODY_BYTES} bytes", hint="not read further")
-                return response.status, response.headers, bytes(data)
+                return response.status, response.headers, await self._body(path, response)
         except (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError) as error:
             self._untrusted(error)
         except aiohttp.ClientSSLError as error:
@@ -213,6 +224,21 @@ class RedfishSession:
             ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise UnreachableError(f"{self.base}{path}: {str(error)[:160] or type(error).__name__}") from None
+
+    async def _body(self, path: str, response: aiohttp.ClientResponse) -> bytes:
+        """All of an answer, unless it is too large. Few large ones are read at once, whoever sends them."""
+        chunks: list[bytes] = []
+        size = 0
+        async with contextlib.AsyncExitStack() as turn:
+            async for chunk in response.content.iter_any():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size - len(chunk) <= LARGE_BODY_BYTES < size:
+                    await turn.enter_async_context(_large_bodies(asyncio.get_running_loop()))
+                if size > MAX_BODY_BYTES:
+                    raise ParseError(f"{path}: more than {MAX_BODY_BYTES} bytes are too many", hint="not read further")
+        self.received += size
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _untrusted(self, error: Exception) -> NoReturn:
         if isinstance(error, aiohttp.ServerFingerprintMismatch):

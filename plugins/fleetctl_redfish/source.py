@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import Any
 
 from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError
 from fleetctl.facility.endpoint import Endpoint
 from fleetctl.model.facility import EndpointReport, RawValue, SourceFinding, SourceTrouble
 from fleetctl_redfish.actions import act, first_system
 from fleetctl_redfish.metric_reports import find_reports, is_report, read_report, with_report
-from fleetctl_redfish.poll import MAX_QUESTIONS, poll_targets, rest_of, round_of, total_parts
+from fleetctl_redfish.poll import MAX_QUESTIONS, parts_of, poll_targets, rest_of, round_of
 from fleetctl_redfish.session import RedfishSession
-from fleetctl_redfish.total import total_power
-from fleetctl_redfish.tree import Walk, describe
+from fleetctl_redfish.total import matters, total_power
+from fleetctl_redfish.tree import Json, Walk, describe
 from fleetctl_redfish.values import Found, read_resource, rename_repeated, text_of
 
 
@@ -24,11 +22,11 @@ class RedfishSource:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.session = RedfishSession(endpoint)
-        self._walk: Walk | None = None
-        self._targets: list[str] = []
+        self._targets: list[str] = []  # the questions of a poll; none before the first walk
         self._rest: list[str] = []
         self._keep = 0  # how many of the targets the total is made of
         self._turn = 0
+        self._tree: dict[str, Json] = {}  # of the walked tree what a poll needs beside its answers
         self._newest: dict[str, float | None] = {}  # report -> the newest moment in it
 
     async def read(self) -> EndpointReport:
@@ -36,25 +34,27 @@ class RedfishSource:
         await walk.run()
         complete = not walk.findings  # broken reports repeat what the tree said; they take nothing from it
         reports = await find_reports(walk)
-        self._walk = walk
         targets = poll_targets(walk.tree, walk.pages)
         asked = {t.partition("?")[0] for t in targets}
-        keep = sum(p in asked or p.rpartition("/")[0] in asked for p in total_parts(walk.tree))
+        total = total_power(walk.tree)
+        keep = sum(p in asked or p.rpartition("/")[0] in asked for p in parts_of(total, walk.tree))
         self._keep = min(keep, len(targets))
         self._targets = with_report(targets, list(reports), self._keep, MAX_QUESTIONS)
         reported = next(iter(reports.values()), frozenset())
         self._rest = rest_of(walk.tree, walk.pages, self._targets, reported)
-        return self._report(walk.tree, walk.tree, walk.findings, complete=complete)
+        # A thousand trees of half a megabyte are not kept: parts of the total, and sensors where reports tell of them.
+        self._tree = {p: r for p, r in walk.tree.items() if matters(p, r) or (reports and "/Sensors/" in p)}
+        return self._report(walk.tree, total, walk.findings, device=describe(walk.tree), complete=complete)
 
     async def poll(self) -> EndpointReport:
-        if self._walk is None:
+        if not self._targets:
             return await self.read()
-        walk = self._walk
-        fresh: dict[str, dict[str, Any]] = {}
-        reported: dict[str, dict[str, Any]] = {}
+        fresh: dict[str, Json] = {}
+        reported: dict[str, Json] = {}
         findings: list[SourceFinding] = []
-
-        async def ask(target: str) -> None:
+        targets = round_of(self._targets, self._rest, self._turn, self._keep)
+        self._turn += 1
+        for target in targets:  # one after the other: a poll needs one socket
             path = target.partition("?")[0]
             try:
                 resource = await self.session.get(target)
@@ -63,49 +63,44 @@ class RedfishSource:
             except FleetctlError as error:
                 kind = SourceTrouble.UNREADABLE if isinstance(error, ParseError) else SourceTrouble.TIMED_OUT
                 findings.append(SourceFinding(kind, str(error), path))
-                return
+                continue
+            members = resource.get("Members")
             if is_report(resource):
                 reported[path] = resource
-                return
-            members = resource.get("Members")
-            if isinstance(members, list):
+            elif isinstance(members, list):
                 for member in members:
                     if isinstance(member, dict) and isinstance(member.get("@odata.id"), str):
                         fresh[member["@odata.id"].rstrip("/")] = member
             else:
                 fresh[path] = resource
-
-        targets = round_of(self._targets, self._rest, self._turn, self._keep)
-        self._turn += 1
-        await asyncio.gather(*(ask(target) for target in targets))
         if not fresh and not reported and findings:
             raise _as_error(findings[0])
         for path, resource in reported.items():
-            said = read_report(resource, walk.tree)
+            said = read_report(resource, self._tree)
             if self._newest.get(path) == said.newest is not None:
                 continue  # the report was not made anew: nothing in it is of now
             self._newest[path] = said.newest
             for name, sensor in said.sensors.items():
                 fresh.setdefault(name, sensor)
-        self._walk.tree.update({p: r for p, r in fresh.items() if p in self._walk.tree or "/Sensors/" in p})
+        self._tree.update({p: r for p, r in fresh.items() if p in self._tree})
+        total = total_power(self._tree)
         # A total whose parts were not all read again is not a total of now.
-        parts = total_parts(self._walk.tree)
-        current = self._walk.tree if all(p in fresh for p in parts) else {}
-        return self._report(fresh, current, findings, complete=False)
+        current = total if all(p in fresh for p in parts_of(total, self._tree)) else None
+        return self._report(fresh, current, findings, device={}, complete=False)
 
     def _report(
         self,
-        fresh: dict[str, dict[str, Any]],
-        tree: dict[str, dict[str, Any]],
+        fresh: dict[str, Json],
+        total: tuple[float, str] | None,
         findings: list[SourceFinding],
         *,
+        device: dict[str, str],
         complete: bool,
     ) -> EndpointReport:
         at = time.time()
         found = Found(findings=list(findings))
         for path, resource in fresh.items():
             read_resource(resource, path, at, found)
-        total = total_power(tree)
         return EndpointReport(
             url=self.endpoint.url,
             kind="redfish",
@@ -116,7 +111,7 @@ class RedfishSource:
             findings=tuple(found.findings),
             total_power_w=total[0] if total else None,
             total_power_source=total[1] if total else "",
-            device=describe(tree) if tree else {},
+            device=device,
             complete=complete,
         )
 

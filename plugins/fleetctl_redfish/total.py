@@ -95,6 +95,18 @@ def _baseboard(tree: Mapping[str, Json]) -> Total | None:
     return _hot_swap(tree, zones[0]) if len(zones) == 1 else None
 
 
+def matters(path: str, resource: Json) -> bool:
+    """Whether `total_power` ever looks at that resource: the rest of a tree need not be kept for it."""
+    parts = path.split("/")
+    return (
+        (len(parts) == 5 and parts[3] == "Chassis")
+        or parts[-1] in ("EnvironmentMetrics", "Power", "Metrics")
+        or type_of(resource) == "Power"
+        or "/PowerSupplies/" in path
+        or ("/Sensors/" in path and quantity_and_unit(resource)[0] == "power")
+    )
+
+
 def _equipment(tree: Mapping[str, Json]) -> Total | None:
     for parent in _METRIC_PARENTS:
         found: list[Total] = []
@@ -174,12 +186,9 @@ def _power_control(tree: Mapping[str, Json], path: str) -> Total | None:
 def _power_sensors(tree: Mapping[str, Json], path: str) -> Iterator[tuple[str, str, float | None]]:
     prefix = f"{path}/Sensors/"
     for name, sensor in tree.items():
-        if not name.startswith(prefix):
-            continue
-        quantity, unit = quantity_and_unit(sensor)
-        if quantity == "power":
+        if name.startswith(prefix) and quantity_and_unit(sensor)[0] == "power":
             told = None if is_gone(sensor) else number(sensor.get("Reading"))
-            watts = None if told is None else canonical(told, unit)[0]
+            watts = None if told is None else canonical(told, quantity_and_unit(sensor)[1])[0]
             yield name, name[len(prefix) :], watts if watts is not None and watts >= 0 else None
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from fleetctl.facility.quantity import NOTHING_NUMBERS, number, plausible
+from fleetctl.facility.quantity import NOTHING_NUMBERS, QUANTITIES, number, plausible
 from fleetctl.model.facility import Measurement, PointState, SourceFinding, SourceTrouble, Unknown
 from fleetctl_redfish.vocabulary import (
     COLLECTIONS,
@@ -27,7 +29,9 @@ from fleetctl_redfish.vocabulary import (
 Json = Mapping[str, Any]
 
 _GONE = ("Absent", "Disabled", "UnavailableOffline")
-_ABSENT = (*NOTHING_NUMBERS, -1.0)
+_ABSENT = frozenset((*NOTHING_NUMBERS, -1.0))
+_ABSENT_TEMPERATURE = frozenset(NOTHING_NUMBERS)  # minus one degree is a temperature
+_REMEMBERED = 100_000  # names of points; BMCs of one model share theirs
 _MARGIN = re.compile(r"(?i)margin|mgn|tjmax|dts")
 _BELOW = re.compile(r"(?i)\bthrm\b")  # Intel: "P2 DIMM Thrm 1" is -68 on a cool board
 _MAX_DEPTH = 6
@@ -47,13 +51,17 @@ class Found:
         self, quantity: str, where: str, raw: Any, unit: str, source: str, at: float, *, gone: bool = False
     ) -> None:
         """One number, or one unknown where the BMC has none."""
-        if quantity == "temperature" and (_MARGIN.search(where) or (_BELOW.search(where) and _negative(raw))):
-            quantity = "temperature_margin"  # degrees below the limit: negative on Intel boards
-        absent = NOTHING_NUMBERS if quantity.startswith("temperature") else _ABSENT
+        quantity, absent, least, most = _rules(quantity, where, unit)
+        if type(raw) in _NUMBERS:
+            shown = repr(raw)
+            if not gone and least <= raw <= most and raw not in absent:  # nearly all: the rest is for the odd ones
+                self.readings.append(Measurement(quantity, where, float(raw), unit, source, shown[:_MAX_RAW], at))
+                return
+        else:
+            shown = raw if isinstance(raw, str) else json.dumps(raw, default=str)
+        if quantity == "temperature" and _BELOW.search(where) and _negative(raw):
+            quantity = "temperature_margin"
         value = None if gone else number(raw, absent)
-        shown = (
-            raw if isinstance(raw, str) else repr(raw) if type(raw) in (int, float) else json.dumps(raw, default=str)
-        )
         if value is None:
             self.unknown.append(Unknown(quantity, where, source, shown[:_MAX_RAW]))
         elif not plausible(quantity, value, unit):
@@ -65,6 +73,29 @@ class Found:
 
 def _negative(raw: Any) -> bool:
     return (number(raw) or 0.0) < 0
+
+
+_NUMBERS = frozenset((int, float))  # bool is neither
+
+
+@lru_cache(_REMEMBERED)
+def _rules(quantity: str, where: str, unit: str) -> tuple[str, frozenset[float], float, float]:
+    """(quantity, numbers that mean nothing, least and most that need no second look) of a point."""
+    if quantity == "temperature" and _MARGIN.search(where):
+        quantity = "temperature_margin"  # degrees below the limit: negative on Intel boards
+    absent = _ABSENT_TEMPERATURE if quantity.startswith("temperature") else _ABSENT
+    known, least, most = QUANTITIES.get(quantity, (unit, -1e300, 1e300))
+    if known != unit:
+        least, most = 1.0, 0.0
+    elif quantity == "temperature" and _BELOW.search(where):
+        least = 0.0
+    return quantity, absent, least, most
+
+
+@lru_cache(_REMEMBERED)
+def _names(path: str, group: str, i: int, key: str, name: str, word: str = "") -> tuple[str, str]:
+    """(where, source) of one number of one part in a list."""
+    return f"{_owner(path)}/{name}{word}", f"{path}#/{group}/{i}/{key}"
 
 
 def text_of(value: Any, limit: int = 120) -> str:
@@ -198,48 +229,47 @@ def _leak(detector: Json, path: str, at: float, found: Found) -> None:
 
 
 def _power(power: Json, path: str, at: float, found: Found) -> None:
-    owner = _owner(path)
     for i, control in _dicts(power.get("PowerControl")):
         name = text_of(control.get("Name")) or text_of(control.get("MemberId")) or str(i)
-        source = f"{path}#/PowerControl/{i}"
         if "PowerConsumedWatts" in control:
-            raw = control["PowerConsumedWatts"]  # "Disabled" is said of the limit (Gigabyte), not of the meter
-            gone = state_of(control) == "Absent"
-            found.add("power", f"{owner}/{name}", raw, "W", f"{source}/PowerConsumedWatts", at, gone=gone)
+            where, source = _names(path, "PowerControl", i, "PowerConsumedWatts", name)
+            gone = state_of(control) == "Absent"  # "Disabled" is said of the limit (Gigabyte), not of the meter
+            found.add("power", where, control["PowerConsumedWatts"], "W", source, at, gone=gone)
         limit = control.get("PowerLimit")
         if isinstance(limit, dict) and limit.get("LimitInWatts") is not None:
-            raw = limit["LimitInWatts"]
-            found.add("power_limit", f"{owner}/{name}", raw, "W", f"{source}/PowerLimit/LimitInWatts", at)
+            where, source = _names(path, "PowerControl", i, "PowerLimit/LimitInWatts", name)
+            found.add("power_limit", where, limit["LimitInWatts"], "W", source, at)
     for i, voltage in _dicts(power.get("Voltages")):
         name = text_of(voltage.get("Name")) or text_of(voltage.get("MemberId")) or str(i)
         if "ReadingVolts" in voltage:
-            source = f"{path}#/Voltages/{i}/ReadingVolts"
-            found.add("voltage", f"{owner}/{name}", voltage["ReadingVolts"], "V", source, at, gone=is_gone(voltage))
+            where, source = _names(path, "Voltages", i, "ReadingVolts", name)
+            found.add("voltage", where, voltage["ReadingVolts"], "V", source, at, gone=is_gone(voltage))
     for i, supply in _dicts(power.get("PowerSupplies")):
         name = text_of(supply.get("Name")) or text_of(supply.get("MemberId")) or str(i)
-        for key, quantity, unit, word in (
-            ("PowerInputWatts", "power", "W", "input"),
-            ("PowerOutputWatts", "power", "W", "output"),
-            ("LastPowerOutputWatts", "power", "W", "last output"),
-            ("LineInputVoltage", "voltage", "V", "input"),
-            ("EfficiencyPercent", "efficiency", "%", ""),
-        ):
+        for key, quantity, unit, word in _SUPPLY:
             if key in supply:
-                source = f"{path}#/PowerSupplies/{i}/{key}"
-                where = f"{owner}/{name} #{i} {word}".rstrip()
+                where, source = _names(path, "PowerSupplies", i, key, name, f" #{i}{word}")
                 found.add(quantity, where, supply[key], unit, source, at, gone=is_gone(supply))
 
 
+_SUPPLY = (
+    ("PowerInputWatts", "power", "W", " input"),
+    ("PowerOutputWatts", "power", "W", " output"),
+    ("LastPowerOutputWatts", "power", "W", " last output"),
+    ("LineInputVoltage", "voltage", "V", " input"),
+    ("EfficiencyPercent", "efficiency", "%", ""),
+)
+
+
 def _thermal(thermal: Json, path: str, at: float, found: Found) -> None:
-    owner = _owner(path)
     for i, sensor in _dicts(thermal.get("Temperatures")):
         name = text_of(sensor.get("Name")) or text_of(sensor.get("MemberId")) or str(i)
         if "ReadingCelsius" in sensor:
-            source = f"{path}#/Temperatures/{i}/ReadingCelsius"
+            where, source = _names(path, "Temperatures", i, "ReadingCelsius", name)
             raw = sensor["ReadingCelsius"]
             # 0 with no health at all is how several BMCs write an empty slot
             empty = raw == 0 and isinstance(sensor.get("Status"), dict) and not sensor["Status"].get("Health")
-            found.add("temperature", f"{owner}/{name}", raw, "C", source, at, gone=is_gone(sensor) or empty)
+            found.add("temperature", where, raw, "C", source, at, gone=is_gone(sensor) or empty)
     for i, fan in _dicts(thermal.get("Fans")):
         name = text_of(fan.get("Name")) or text_of(fan.get("FanName")) or text_of(fan.get("MemberId")) or str(i)
         for key, unit_key in (("Reading", "ReadingUnits"), ("ReadingRPM", ""), ("CurrentReading", "Units")):
@@ -248,7 +278,8 @@ def _thermal(thermal: Json, path: str, at: float, found: Found) -> None:
                 if unit_key and not fan.get(unit_key):  # HPE before 2016 and some AMI: percent without a unit
                     continue
                 quantity = "fan_duty" if unit == "%" else "fan_speed"
-                found.add(quantity, f"{owner}/{name}", fan[key], unit, f"{path}#/Fans/{i}/{key}", at, gone=is_gone(fan))
+                where, source = _names(path, "Fans", i, key, name)
+                found.add(quantity, where, fan[key], unit, source, at, gone=is_gone(fan))
                 break
 
 
@@ -338,15 +369,14 @@ def _one_excerpt(
 
 def rename_repeated(readings: list[Measurement]) -> list[Measurement]:
     """Readings whose (quantity, where) repeats get the last part of their path behind the name: keys stay unique."""
-    seen: dict[tuple[str, str], int] = {}
-    for r in readings:
-        seen[r.quantity, r.where] = seen.get((r.quantity, r.where), 0) + 1
-    out = []
-    for r in readings:
-        if seen[r.quantity, r.where] > 1:
-            path, _, pointer = r.source.partition("#")
-            parts = [path.rpartition("/")[2], *pointer.split("/")[-3:]]
-            tail = "/".join(p for p in parts if p and p not in ("Power", "Thermal", "Metrics", "Reading"))
-            r = Measurement(r.quantity, f"{r.where} [{tail}]", r.value, r.unit, r.source, r.raw, r.as_of)
-        out.append(r)
-    return out
+    if len({r[:2] for r in readings}) == len(readings):
+        return readings
+    seen = Counter(r[:2] for r in readings)
+    return [r._replace(where=f"{r.where} [{_tail(r.source)}]") if seen[r[:2]] > 1 else r for r in readings]
+
+
+@lru_cache(_REMEMBERED)
+def _tail(source: str) -> str:
+    path, _, pointer = source.partition("#")
+    parts = [path.rpartition("/")[2], *pointer.split("/")[-3:]]
+    return "/".join(p for p in parts if p and p not in ("Power", "Thermal", "Metrics", "Reading"))
