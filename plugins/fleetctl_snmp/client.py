@@ -6,6 +6,7 @@ Everything is bounded: rows of a column, answers in all, time per question, retr
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from gufo.snmp import (
@@ -44,7 +45,7 @@ _PRIV = {"DES": DesKey, "AES": Aes128Key, "AES128": Aes128Key, "AES192": Aes192K
 class SnmpClient(Protocol):
     """What a source needs."""
 
-    async def get(self, oids: list[str]) -> dict[str, Value]:
+    async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         """Values of those that exist."""
 
     async def column(self, oid: str) -> dict[str, Value]:
@@ -111,7 +112,7 @@ class GufoClient:
                     raise UnreachableError(f"{self.endpoint.url}: {error}", hint="is it there?") from None
         raise AssertionError("not reached")
 
-    async def get(self, oids: list[str]) -> dict[str, Value]:
+    async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         out: dict[str, Value] = {}
         for i in range(0, len(oids), 20):
             part = oids[i : i + 20]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from fleetctl.facility.quantity import NOTHING_NUMBERS, canonical, number, plausible
 from fleetctl.model.facility import Measurement, PointState, SourceFinding, SourceTrouble, Unknown
@@ -26,6 +28,8 @@ class Decoded:
 
 def text(value: Value) -> str:
     """Printable text of whatever came; latin-1 where it is not UTF-8."""
+    if type(value) is int:
+        return str(value)[:MAX_TEXT]
     if value is None:
         return ""
     if isinstance(value, bytes):
@@ -64,25 +68,54 @@ def scalars_of(device_map: DeviceMap) -> set[str]:
     return out
 
 
-def decode(device_map: DeviceMap, columns: Columns, scalars: Mapping[str, Value], at: float) -> Decoded:
-    """Measurements, states and unknowns of one map, in the order of the map and of the rows."""
-    out = Decoded()
+class Spot(NamedTuple):
+    """One value of a device with all that stays as the complete reading found it: name, unit, digits, scale.
+
+    index: rest of the OID in a column, "" for a single value; absent: numbers that mean nothing; lacks: why it cannot
+    be scaled. Agents of one family share theirs.
+    """
+
+    point: Point
+    oid: str
+    index: str
+    quantity: str
+    unit: str
+    where: str
+    scale: float
+    total: int
+    absent: frozenset[float]
+    lacks: str
+
+
+def find_spots(device_map: DeviceMap, columns: Columns, scalars: Mapping[str, Value]) -> list[Spot]:
+    """What there is to read of one map, in the order of the map and of the rows."""
+    out: list[Spot | None] = []
     for point in device_map.points:
         if point.unless and columns.get(point.unless):
             continue
+        beside = _beside(point)
         if point.is_column:
-            tables = {key: columns.get(oid, {}) for key, oid in _beside(point) if not oid.endswith(".0")}
-            single = {key: scalars.get(oid) for key, oid in _beside(point) if oid.endswith(".0")}
             real = number(scalars.get(point.rows)) if point.rows else None
-            for index, raw in columns.get(point.oid, {}).items():
+            for index in columns.get(point.oid, {}):
                 row = index.partition(".")[0]
                 if real is not None and row.isdigit() and int(row) > real:
                     continue  # a single-phase UPS that repeats itself three times
-                beside = {key: _row(table, index) for key, table in tables.items()} | single
-                _decode_one(point, f"{point.oid}.{index}", index, raw, beside, at, out)
+                values = tuple(
+                    (key, scalars.get(oid) if oid.endswith(".0") else _row(columns.get(oid, {}), index))
+                    for key, oid in beside
+                )
+                out.append(_find_spot(point, f"{point.oid}.{index}", index, values))
         elif point.oid in scalars:
-            beside_values = {key: scalars.get(oid) for key, oid in _beside(point)}
-            _decode_one(point, point.oid, "", scalars[point.oid], beside_values, at, out)
+            out.append(_find_spot(point, point.oid, "", tuple((key, scalars.get(oid)) for key, oid in beside)))
+    return [spot for spot in out if spot is not None]
+
+
+def decode(device_map: DeviceMap, columns: Columns, scalars: Mapping[str, Value], at: float) -> Decoded:
+    """Measurements, states and unknowns of one map."""
+    out = Decoded()
+    for spot in find_spots(device_map, columns, scalars):
+        raw = columns[spot.point.oid][spot.index] if spot.point.is_column else scalars[spot.oid]
+        take(spot, raw, at, out)
     return out
 
 
@@ -109,24 +142,25 @@ def _row(column: Mapping[str, Value], index: str) -> Value:
     return None
 
 
-def _decode_one(
-    point: Point, oid: str, index: str, raw: Value, beside: Mapping[str, Value], at: float, out: Decoded
-) -> None:
+@lru_cache(100_000)
+def _find_spot(point: Point, oid: str, index: str, values: tuple[tuple[str, Value], ...]) -> Spot | None:
+    """None where the map leaves that row out. values: what stands beside it (name, digits, unit ...)."""
+    beside = dict(values)
     if point.index is not None and index.rpartition(".")[2] != str(point.index):
-        return
+        return None
     if point.only_column and text(beside.get("only")) not in point.only_values:
-        return
+        return None
     name = text(beside.get("name"))
     if point.name_words is not None:
         name = point.name_words.get(name, name)
     if (point.skip and re.search(point.skip, name)) or (point.only_name and not re.search(point.only_name, name)):
-        return
+        return None
     parts = index.split(".")
     code = parts[-1] if point.type == "index" else text(beside.get("type"))
     quantity, unit, scale = point.quantity, point.unit, point.scale
     if point.quantities is not None:
         if code not in point.quantities:
-            return
+            return None
         quantity, _, inline = point.quantities[code].partition("/")
         unit = inline or unit
     if point.scales is not None:
@@ -138,7 +172,7 @@ def _decode_one(
         elif point.units is not None:
             mapped = point.units.get(named)
             if mapped is None:
-                return
+                return None
             mapped_unit, _, factor = mapped.partition("*")
             unit = mapped_unit or unit
             scale *= float(factor) if factor else 1.0
@@ -147,38 +181,49 @@ def _decode_one(
         if point.quantity == "by-unit":
             quantity = BY_UNIT.get(unit, "")
             if not quantity:
-                return
+                return None
     where = point.where.format(index=index, name=name or index, parent=".".join(parts[:-1]))
     where = where.strip() or index or "device"
     total = point.total if not point.total_type or point.total_type == code else 0
-    shown = text(raw)
+    lacks = ""
+    if point.digits:
+        digits = number(beside.get("digits"))
+        if digits is None or not 0 <= digits <= 9:
+            lacks = "digits unknown"
+        else:
+            scale *= 10 ** -int(digits)
+    if point.power:
+        power = number(beside.get("power"))
+        if power is None or not 1 <= power <= 17:
+            lacks = lacks or "scale unknown"
+        else:
+            scale *= 1000.0 ** (int(power) - 9)
+    absent = frozenset((*NOTHING_NUMBERS, *point.absent))
+    return Spot(point, oid, index, quantity, unit, where, scale, total, absent, lacks)
+
+
+def take(spot: Spot, raw: Value, at: float, out: Decoded) -> None:
+    """What the device says there now, into `out`; nothing where it says nothing any more."""
     if raw is None:
-        return  # it has gone since the last complete reading
+        return
+    point, oid, _, quantity, unit, where, scale, total, absent, lacks = spot
+    shown = text(raw)
     if point.words is not None:
         word = point.words.get(shown)
         if word is not None:
             bad = shown in point.bad if point.bad else None
             out.states.append(PointState(quantity or "state", where, word, oid, shown, at, bad=bad))
         return
-    value = number(raw if isinstance(raw, int | float) else shown, (*NOTHING_NUMBERS, *point.absent))
+    value = number(raw if isinstance(raw, int | float) else shown, absent)
     if value is None:
         if shown or total:
             out.unknown.append(Unknown(quantity, where, oid, shown))
         if total:
             out.totals.setdefault(total, []).append((None, oid))
         return
-    if point.digits:
-        digits = number(beside.get("digits"))
-        if digits is None or not 0 <= digits <= 9:
-            out.unknown.append(Unknown(quantity, where, oid, f"{shown} (digits unknown)"))
-            return
-        scale *= 10 ** -int(digits)
-    if point.power:
-        power = number(beside.get("power"))
-        if power is None or not 1 <= power <= 17:
-            out.unknown.append(Unknown(quantity, where, oid, f"{shown} (scale unknown)"))
-            return
-        scale *= 1000.0 ** (int(power) - 9)
+    if lacks:
+        out.unknown.append(Unknown(quantity, where, oid, f"{shown} ({lacks})"))
+        return
     if point.tenths_above is not None and value > point.tenths_above:
         scale *= 0.1
     value = value * scale + point.offset

@@ -42,7 +42,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ from fleetctl.errors import ConfigError
 FOLDER = Path(__file__).parent / "maps"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # the same point is the same line of the same map
 class Point:
     """One value or column of a map."""
 
@@ -195,4 +195,10 @@ def load_map(name_or_path: str) -> DeviceMap:
     if not path.is_file():
         names = ", ".join(m.name for m in shipped_maps())
         raise ConfigError(f"no device map {name_or_path!r}", hint=f"a file, or one of: {names}")
+    return _load_file(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(1_000)
+def _load_file(path: Path, _changed: int) -> DeviceMap:
+    """One map for the thousand PDUs that name it."""
     return parse_map(path.read_text(encoding="utf-8"), path.stem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from fleetctl.errors import AuthError, NotFoundError, ParseError, TimedOutError
@@ -45,7 +46,7 @@ class PysnmpClient:
         self._engine = hlapi.SnmpEngine()
         self._target: Any = None
 
-    async def _ask(self, command: str, oids: list[str]) -> list[tuple[str, Any]]:
+    async def _ask(self, command: str, oids: Sequence[str]) -> list[tuple[str, Any]]:
         api = self._api
         if self._target is None:
             self._target = await api.UdpTransportTarget.create(
@@ -75,7 +76,7 @@ class PysnmpClient:
             return str(value.prettyPrint())
         return int(value)
 
-    async def get(self, oids: list[str]) -> dict[str, Value]:
+    async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         out: dict[str, Value] = {}
         for i in range(0, len(oids), 20):
             for name, value in await self._ask("get_cmd", oids[i : i + 20]):

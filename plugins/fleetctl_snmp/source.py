@@ -6,9 +6,9 @@ import time
 
 from fleetctl.errors import FleetctlError, TimedOutError
 from fleetctl.facility.endpoint import Endpoint
-from fleetctl.model.facility import EndpointReport, Measurement, RawValue, SourceFinding, SourceTrouble, Unknown
+from fleetctl.model.facility import EndpointReport, Measurement, RawValue, SourceFinding, SourceTrouble
 from fleetctl_snmp.client import SnmpClient, Value, open_client
-from fleetctl_snmp.decode import Decoded, columns_of, decode, scalars_of, text, total_power
+from fleetctl_snmp.decode import Decoded, Spot, columns_of, find_spots, scalars_of, take, text, total_power
 from fleetctl_snmp.device_map import DeviceMap, load_map, shipped_maps
 
 SYSTEM = {
@@ -36,8 +36,9 @@ class SnmpSource:
         self._client: SnmpClient | None = None
         self._maps: list[DeviceMap] | None = None
         self._device: dict[str, str] = {}
-        self._columns: dict[str, dict[str, Value]] = {}
-        self._scalars: dict[str, Value] = {}
+        self._spots: tuple[Spot, ...] = ()
+        self._single: tuple[str, ...] = ()
+        self._long: tuple[str, ...] = ()
 
     def _open(self) -> SnmpClient:
         if self._client is None:
@@ -117,39 +118,31 @@ class SnmpSource:
             if not scalars and not columns:
                 raise
             findings.append(SourceFinding(SourceTrouble.UNREADABLE, str(error)))
-        self._columns, self._scalars = columns, scalars
+        self._remember([s for m in self._maps for s in find_spots(m, columns, scalars)], columns)
+        for device_map in self._maps:
+            for key, oid in (device_map.facts or {}).items():
+                if text(scalars.get(oid)):
+                    self._device[key] = text(scalars[oid])
         return self._report(columns, scalars, findings, complete=not findings)
+
+    def _remember(self, spots: list[Spot], columns: dict[str, dict[str, Value]]) -> None:
+        """What polls ask: short columns value by value, long ones as a whole."""
+        long = {oid for oid, rows in columns.items() if len(rows) > SHORT_COLUMN}
+        self._spots = tuple(spots)
+        self._long = tuple(sorted({s.point.oid for s in spots if s.point.is_column and s.point.oid in long}))
+        self._single = tuple({s.oid: None for s in spots if not s.point.is_column or s.point.oid not in long})
 
     async def poll(self) -> EndpointReport:
         """What changes: names, digits and units stay as the last complete reading found them."""
         if self._maps is None:
             return await self.read()
         client = self._open()
-        points = [p for m in self._maps for p in m.points]
-        single: list[str] = []
-        long: set[str] = set()
-        for point in points:
-            rows = self._columns.get(point.oid, {}) if point.is_column else {}
-            if len(rows) > SHORT_COLUMN:
-                long.add(point.oid)
-            else:
-                single += [f"{point.oid}.{index}" for index in rows]
-                if not point.is_column and point.oid in self._scalars:
-                    single.append(point.oid)
-        fresh = await client.get(single) if single else {}
-        if single and not fresh:
+        scalars = await client.get(self._single) if self._single else {}
+        if self._single and not scalars:
             self._maps = None  # another device answers there now
             raise TimedOutError(f"{self.endpoint.url}: knows none of its values any more", hint="it is read anew")
-        for point in points:
-            if not point.is_column:
-                if point.oid in self._scalars:
-                    self._scalars[point.oid] = fresh.get(point.oid)
-            elif point.oid in self._columns and point.oid not in long:
-                rows = self._columns[point.oid]
-                self._columns[point.oid] = {i: fresh.get(f"{point.oid}.{i}") for i in rows}
-        for oid in sorted(long):
-            self._columns[oid] = await client.column(oid)
-        return self._report(self._columns, self._scalars, [], complete=False)
+        columns = {oid: await client.column(oid) for oid in self._long}
+        return self._report(columns, scalars, [], complete=False)
 
     def _report(
         self,
@@ -161,32 +154,22 @@ class SnmpSource:
     ) -> EndpointReport:
         at = time.time()
         whole = Decoded(findings=findings)
-        device = dict(self._device)
-        for device_map in self._maps or ():
-            part = decode(device_map, columns, scalars, at)
-            whole.readings += part.readings
-            whole.states += part.states
-            whole.unknown += part.unknown
-            whole.findings += part.findings
-            for order, inputs in part.totals.items():
-                whole.totals.setdefault(order, []).extend(inputs)
-            for key, oid in (device_map.facts or {}).items():
-                if text(scalars.get(oid)):
-                    device[key] = text(scalars[oid])
+        for spot in self._spots:
+            rows = columns.get(spot.point.oid) if spot.index else None
+            take(spot, scalars.get(spot.oid) if rows is None else rows.get(spot.index), at, whole)
         total = total_power(whole)
         known = {r.source for r in whole.readings}
-        unknown: list[Unknown] = [u for u in whole.unknown if u.source not in known]
         return EndpointReport(
             url=self.endpoint.url,
             kind="snmp",
             at=at,
             readings=tuple(_once(whole.readings)),
             states=tuple(whole.states),
-            unknown=tuple(unknown),
+            unknown=tuple(u for u in whole.unknown if u.source not in known),
             findings=tuple(whole.findings),
             total_power_w=total[0] if total else None,
             total_power_source=total[1] if total else "",
-            device=device,
+            device=self._device,
             complete=complete,
         )
 
