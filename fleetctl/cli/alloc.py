@@ -36,6 +36,7 @@ def alloc(
     at: asking.AtOption = "",
     latest: asking.LatestOption = "",
     reservation: asking.ReservationOption = "",
+    via: asking.ViaOption = "",
     now_or_never: Annotated[bool, typer.Option("--now", help="start now or not at all; do not queue")] = False,
     dry_run: acting.DryRunOption = False,
     output: OutputOption = Format.TABLE,
@@ -74,12 +75,12 @@ def alloc(
     machine = output in (Format.JSON, Format.YAML)
     with context.database(write=True) as db:
         if dry_run:
-            answer = quote(db, inventory, request, now=now, config=config, chips=acting.chips())
+            answer = quote(db, inventory, request, now=now, config=config, chips=acting.chips(), via=via)
             if machine:
                 print_data(quote_record(answer), output)
             else:
                 print_text("\n".join(quote_lines(answer)))
-            if answer.at is None:
+            if answer.at is None and not answer.via:
                 raise ConflictError(answer.why or "no place", hint="`fleetctl place -o json` has every node's reason")
             return
         done = allocate(
@@ -91,6 +92,7 @@ def alloc(
             config=config,
             chips=acting.chips(),
             wait=not now_or_never,
+            via=via,
         )
         with db.read() as conn:
             lease = get_lease(conn, done.lease) if done.lease else None

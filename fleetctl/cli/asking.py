@@ -35,6 +35,9 @@ PriorityOption = Annotated[str, typer.Option("--class", help="urgent, normal or 
 DurationOption = Annotated[str, typer.Option("--for", help="how long: 8h, 3d, none; default from fleet.toml")]
 AtOption = Annotated[str, typer.Option("--at", help="not before: 2h or a time")]
 LatestOption = Annotated[str, typer.Option("--latest", help="give up when it has not started by then")]
+ViaOption = Annotated[
+    str, typer.Option("--via", help="the scheduler that serves it, as `jobs schedulers` names it, or NAME/PARTITION")
+]
 ReservationOption = Annotated[str, typer.Option("--reservation", help="use what was reserved under this id")]
 
 

@@ -36,6 +36,7 @@ def show(lease: Annotated[str, typer.Argument(help="id, or its start")], output:
     from fleetctl.operations.allocate import resolve
     from fleetctl.scheduler.hooks import lease_env
     from fleetctl.store.capacity import list_host_facts
+    from fleetctl.store.outside_requests import list_outside_requests
     from fleetctl.store.scheduler_facts import list_hooks
     from fleetctl.views.quotes import lease_record
 
@@ -47,9 +48,15 @@ def show(lease: Annotated[str, typer.Argument(help="id, or its start")], output:
                 for h in list_hooks(conn, lease=found.id if found else "-", only_open=False)
             ]
             facts = list_host_facts(conn)
+            outside = {r.request: r for r in list_outside_requests(conn, only_open=False)}
     assert found is not None
+    served = outside.get(found.request)
+    job = {"scheduler": served.backend, "job": served.job, "answer": served.answer} if served else None
     env = {host: lease_env(found, host, facts.get(host)) for host in found.hosts}
-    print_data({**lease_record(found), "hooks": hooks, "env": env}, Format.JSON if output is Format.TABLE else output)
+    print_data(
+        {**lease_record(found), "outside": job, "hooks": hooks, "env": env},
+        Format.JSON if output is Format.TABLE else output,
+    )
 
 
 @app.command()

@@ -36,6 +36,7 @@ def place(
     at: asking.AtOption = "",
     latest: asking.LatestOption = "",
     reservation: asking.ReservationOption = "",
+    via: asking.ViaOption = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="the same: place never books")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
@@ -69,7 +70,7 @@ def place(
     )
     with context.database() as db:
         answer = quote(
-            db, context.inventory(), request, now=context.now(), config=context.config(), chips=acting.chips()
+            db, context.inventory(), request, now=context.now(), config=context.config(), chips=acting.chips(), via=via
         )
     if output in (Format.JSON, Format.YAML):
         print_data(quote_record(answer), output)
@@ -77,6 +78,6 @@ def place(
         print("\n".join(answer.placement.hosts if answer.placement else ()))
     else:
         print_text("\n".join(quote_lines(answer)))
-    if answer.at is None:
+    if answer.at is None and not answer.via:
         nearest = f"nearest that could: {answer.nearest}" if answer.nearest else "every node's reason stands above"
         raise ConflictError(answer.why or "no place", hint=nearest)

@@ -121,7 +121,7 @@ class OutsideSchedulers:
         connections = build_connections(self._config)
         try:
             backend = make_backend(settings, self._plugins, connections, self._inventory, self._clock)
-            lane = Lane(settings, backend, self._db, self._inventory, self._clock)
+            lane = Lane(settings, backend, self._db, self._inventory, self._clock, self._config)
             every_s = settings.every_s or self._config.poll.interval_s
             while True:
                 began = self._clock.monotonic()
@@ -152,7 +152,7 @@ async def round_once(config: Config, inventory: Inventory, plugins: Sequence[Plu
         connections = build_connections(config)
         try:
             backend = make_backend(settings, plugins, connections, inventory, clock)
-            lane = Lane(settings, backend, db, inventory, clock)
+            lane = Lane(settings, backend, db, inventory, clock, config)
             await lane.round()
         finally:
             await connections.close()

@@ -68,7 +68,7 @@ class OutsideWindow:
 
 @dataclass(frozen=True, slots=True)
 class OutsideOrder:
-    """Something asked of an endpoint. verb: cancel or submit; answer: the job's id, or why not."""
+    """Something asked of an endpoint. verb: cancel or submit; answer: the job's id, or why not; moved_at: begun or ended."""
 
     id: str
     backend: str
@@ -78,4 +78,29 @@ class OutsideOrder:
     body: Mapping[str, Any] = field(default_factory=dict)
     state: StepState = StepState.PENDING
     attempts: int = 0
+    answer: str = ""
+    moved_at: int | None = None
+
+
+OPEN_END = 0  # an end that is to be told: none
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideRequest:
+    """A request of ours that another scheduler serves.
+
+    mark: written on its job there, by which the job is found again after a crash; state: wanted, doing (its submit was
+    begun), told (`job` is known), ending (its job must go), over; told_at: when it was submitted, epoch seconds; end_at:
+    an end that is still to be told, OPEN_END for none; answer: what it said last.
+    """
+
+    request: str
+    backend: str
+    mark: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    job: str = ""
+    state: str = "wanted"
+    attempts: int = 0
+    told_at: int | None = None
+    end_at: int | None = None
     answer: str = ""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fleetctl.config.schema import Config
 from fleetctl.errors import ConflictError, NotFoundError, UsageError
 from fleetctl.inventory.inventory import Inventory
+from fleetctl.inventory.nodesets import fold
 from fleetctl.model.admin import Actor
 from fleetctl.model.lease import WHOLE, Lease, LeaseState, Request, RequestState, Reservation, Shape
+from fleetctl.model.outside import OPEN_END, OutsideRequest
 from fleetctl.operations.planning import new_id
 from fleetctl.scheduler.fairshare import fair_use
 from fleetctl.scheduler.leasing import end, why_over_quota
@@ -17,10 +21,13 @@ from fleetctl.scheduler.live import load_snapshot
 from fleetctl.scheduler.placement import ChipFacts, Placement, Refusals, Snapshot, choose
 from fleetctl.scheduler.queue import CLASS_ORDER, Promise, at_time, beside, decide, earliest, in_order
 from fleetctl.scheduler.quote import Quote
+from fleetctl.scheduler.routing import Route, find_route
 from fleetctl.scheduler.tick import TickResult, serve_queue
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
 from fleetctl.store.leases import find_lease, get_lease, list_leases, renew_lease
+from fleetctl.store.nodes import list_outside
+from fleetctl.store.outside_requests import insert_outside_request, want_end
 from fleetctl.store.requests import (
     decide_request,
     find_request,
@@ -101,12 +108,14 @@ def quote(
     now: float,
     config: Config | None = None,
     chips: Mapping[str, ChipFacts] | None = None,
+    via: str = "",
 ) -> Quote:
     """Where and when a request would run, what it costs, and why not elsewhere. Reads only."""
     config = config or Config()
     at = int(now)
     with db.read() as conn:
         snapshot = load_snapshot(conn, inventory, config, at, chips)
+        route = _route(conn, config, request, snapshot, via)
         leases = list_leases(conn)
         queue = [r for r in list_queue(conn) if r.id != request.id]
         line = in_order([*queue, request], fair_use(conn, config, at), config)
@@ -114,6 +123,8 @@ def quote(
         over = why_over_quota(conn, config, request.tenant, cards)
     now_answer = choose(request, snapshot)
     refusals = now_answer.refused if isinstance(now_answer, Placement) else now_answer.nodes
+    if route is not None:
+        return Quote(request, None, None, route.why or over or _goes_to(route), refusals, via=route.backend)
     if over:
         return Quote(request, None, None, over, refusals)
     asked_for = replace(request, start_at=None)
@@ -125,6 +136,20 @@ def quote(
     if started is not None and (request.start_at is None or request.start_at <= at):
         return Quote(request, at, started, "", started.refused, ahead=ahead)
     return _later(request, snapshot, leases, decisions.notes.get(request.id, ""), refusals, ahead, decisions.promises)
+
+
+def _route(conn: sqlite3.Connection, config: Config, request: Request, snapshot: Snapshot, via: str) -> Route | None:
+    """Which other scheduler serves the request; None for our own queue. Raises NotFoundError for one nobody knows."""
+    known = {s.endpoint for s in config.schedulers}
+    if via and via.partition("/")[0] not in known:
+        raise NotFoundError(f"no scheduler {via!r}", hint=f"fleet.toml names: {', '.join(sorted(known)) or 'none'}")
+    outside = list_outside(conn) if known else {}
+    closed = {s.endpoint for s in config.schedulers if s.read_only}
+    return find_route(request, snapshot, outside, via=via, closed=closed) if outside or via else None
+
+
+def _goes_to(route: Route) -> str:
+    return f"asked of {route.backend}, partition {route.partition}: it says when"
 
 
 def _later(
@@ -158,10 +183,12 @@ def allocate(
     config: Config | None = None,
     chips: Mapping[str, ChipFacts] | None = None,
     wait: bool = True,
+    via: str = "",
 ) -> Request:
     """Queue a request and look at the queue at once; the request as it stands then: granted, queued or impossible.
 
-    wait False: granted now or not at all. Sending the same request again changes nothing. Raises ConflictError when it
+    A request for nodes of another scheduler is noted for it and stays queued until that one gives them; via: its name, or
+    name/partition, where somebody says so. wait False: granted now or not at all. Sending the same request again changes nothing. Raises ConflictError when it
     can never fit, its quota forbids it for good, the queue is full, or it cannot start now and may not wait.
     """
     config = config or Config()
@@ -173,14 +200,26 @@ def allocate(
             f"{cards:g} cards are asked for, the quota of {tenant.name} is {tenant.max_cards:g}",
             hint=f"ask for at most {tenant.max_cards:g}, or raise max_cards in fleet.toml",
         )
+    with db.read() as conn:
+        owned = bool(config.schedulers)
+        snapshot = load_snapshot(conn, inventory, config, at, chips) if owned else None
+        route = _route(conn, config, request, snapshot, via) if snapshot is not None else None
+    if via and route is None:
+        raise NotFoundError(f"no scheduler {via!r}", hint="fleet.toml names none")
+    if route is not None and (route.why or not wait):
+        why = route.why or f"{route.backend} answers later, nobody can say now whether it could start"
+        raise ConflictError(why, hint="leave --now away" if not route.why else "ask for something it gives")
     with db.write(durable=True) as conn:
         if get_request(conn, request.id) is None:
             if len(list_queue(conn)) >= config.scheduling.max_queue:
                 raise ConflictError(
                     "the queue is full", hint="`fleetctl queue` shows it; scheduling.max_queue limits it"
                 )
-            insert_request(conn, request)
+            insert_request(conn, request if route is None else replace(request, note=_goes_to(route)))
+            if route is not None:
+                insert_outside_request(conn, _asked_there(request, route))
             body = {
+                "scheduler": route.backend if route is not None else "",
                 "tenant": request.tenant,
                 "shape": request.shape,
                 "cls": request.cls,
@@ -199,6 +238,23 @@ def allocate(
             f"cannot start now: {answered.note or 'no room'}", hint="without --now it waits in the queue"
         )
     return answered
+
+
+def _asked_there(request: Request, route: Route) -> OutsideRequest:
+    """hosts: those of the partition it may use. The mark cannot be guessed, so that no job of others is taken for ours."""
+    shape = request.shape
+    body = {
+        "nodes": shape.nodes,
+        "cards": shape.cards,
+        "exclusive": shape.exclusive,
+        "tenant": request.tenant,
+        "partition": route.partition,
+        "duration_s": request.duration_s,
+        "begin_at": request.start_at,
+        "reservation": request.reservation,
+        "hosts": fold(route.hosts),
+    }
+    return OutsideRequest(request.id, route.backend, f"{request.id}-{secrets.token_hex(4)}", body)
 
 
 def release(
@@ -254,6 +310,7 @@ def renew(
         end_s = None if end_at is None else int(end_at)
         if not renew_lease(conn, found, end_s, lease.version):
             raise ConflictError(f"{found} changed meanwhile")
+        want_end(conn, lease.request, OPEN_END if end_s is None else end_s)
         append_audit(conn, int(now), who, "renew", found, {"from": lease.end_at, "to": end_s})
         renewed = get_lease(conn, found)
     assert renewed is not None

@@ -102,6 +102,25 @@ class BackendView:
     partitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Nodes wanted from an engine until they are given back or their time is over.
+
+    cards: on each node, 0 for whole nodes; duration_s None: as long as it allows; not_on: nodes of the partition that
+    must not be used; tenant: whom it is for; begin_at: not before; reservation: name of one to use there.
+    """
+
+    nodes: int
+    cards: int
+    tenant: str
+    partition: str = ""
+    exclusive: bool = False
+    duration_s: int | None = None
+    not_on: tuple[str, ...] = ()
+    begin_at: int | None = None
+    reservation: str = ""
+
+
 class Shell(Protocol):
     """Where an engine's own tools are run: a login node over SSH, or this machine."""
 
@@ -141,8 +160,19 @@ class Backend(Protocol):
     async def unreserve(self, name: str) -> None:
         """Give a reservation back."""
 
-    async def submit(self, script: str, *, name: str, partition: str, nodes: int, cards: int, duration_s: int) -> str:
-        """Queue a job; its id. cards: per node."""
+    async def submit(
+        self, script: str, *, name: str, partition: str, nodes: int, cards: int, duration_s: int, mark: str
+    ) -> str:
+        """Queue a job; its id. cards: per node; mark: kept with the job, `find` knows it by that."""
+
+    async def hold(self, wanted: Allocation, mark: str) -> str:
+        """Queue a job that does nothing but hold nodes; its id."""
+
+    async def find(self, mark: str) -> str:
+        """The job with that mark, also one that ended lately; "" when there is none."""
+
+    async def set_end(self, job: str, start_at: int, end_at: int | None) -> None:
+        """Let a running job last until then; None: as long as it may."""
 
     async def cancel(self, job: str) -> None:
         """End or withdraw a job."""

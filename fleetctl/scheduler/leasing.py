@@ -13,6 +13,7 @@ from fleetctl.scheduler.placement import Placement
 from fleetctl.store.audit import append_audit
 from fleetctl.store.leases import end_lease, held_cards, held_hosts, insert_lease, list_leases
 from fleetctl.store.nodes import get_admin, get_card_admin, list_outside
+from fleetctl.store.outside_requests import is_outside
 from fleetctl.store.requests import decide_request
 from fleetctl.store.scheduler_facts import insert_hooks, skip_hooks
 
@@ -94,7 +95,8 @@ def why_over_quota(conn: sqlite3.Connection, config: Config, tenant: str, cards:
 
 def end(conn: sqlite3.Connection, config: Config, lease: str, now: int, who: Actor, why: str) -> bool:
     """End an active lease once; False when it is over already. Epilogs, where configured, run before cards are free."""
-    hooks = bool(config.hooks.epilog)
+    # Where another scheduler gave the nodes, its own prolog and epilog ran and run.
+    hooks = bool(config.hooks.epilog) and not is_outside(conn, lease)
     if not end_lease(conn, lease, now, why, hooks=hooks):
         return False
     if hooks:

@@ -1,7 +1,7 @@
 """What an outside scheduler is asked besides drain and resume: cancel and submit jobs, hold nodes for a time.
 
-Cancels may be repeated, so a crash repeats them. A submit may not: one that was begun and has no answer is failed, and
-a person looks.
+Cancels may be repeated, so a crash repeats them. A submit may not: one that was begun and has no answer is looked for by
+the mark its job carries, once it cannot come any more; only what is not there is submitted again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import replace
 
-from fleetctl.errors import FleetctlError, NotFoundError, UnreachableError
+from fleetctl.errors import FleetctlError, NotFoundError, ParseError, TimedOutError, UnreachableError
 from fleetctl.model.admin import Actor, ActorKind, DrainMode
 from fleetctl.model.lease import Reservation
 from fleetctl.model.outside import OutsideOrder
@@ -17,6 +17,7 @@ from fleetctl.model.plan import StepState
 from fleetctl.model.states import Admin
 from fleetctl.scheduler.backend import MARK, Backend, BackendView, Capability
 from fleetctl.scheduler.carry_out import EMPTYING
+from fleetctl.scheduler.outside_leases import LATE_S
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
 from fleetctl.store.nodes import list_admin, list_outside
@@ -28,10 +29,22 @@ ATTEMPTS = 3
 _DRAINER = Actor(ActorKind.RULE, "drainer")
 
 
-async def carry_out(db: Connections, backend: Backend, order: OutsideOrder, now: int) -> StepState:
-    """One order, once. What the endpoint refuses is its answer; what it did not hear is tried again, three times."""
+async def carry_out(
+    db: Connections, backend: Backend, order: OutsideOrder, now: int, *, late_s: float = LATE_S
+) -> StepState:
+    """One order, once. What the endpoint refuses is its answer; what it did not hear is tried again, three times.
+
+    late_s: how long after a submit was begun its job may still appear.
+    """
     if order.state is StepState.DOING and order.verb == "submit":
-        return _close(db, order, StepState.FAILED, now, "begun, but its answer was lost: look before you submit again")
+        if now - (order.moved_at or 0) < late_s:
+            return StepState.DOING
+        try:
+            job = await backend.find(order.id)
+        except FleetctlError:
+            return StepState.DOING  # nobody knows
+        if job:
+            return _close(db, order, StepState.DONE, now, job)
     if order.attempts >= ATTEMPTS:
         return _close(db, order, StepState.FAILED, now, order.answer or "no answer")
     with db.write(durable=True) as conn:
@@ -40,16 +53,18 @@ async def carry_out(db: Connections, backend: Backend, order: OutsideOrder, now:
     order = replace(order, state=StepState.DOING, attempts=order.attempts + 1)
     try:
         if order.verb == "submit":
-            answer = await backend.submit(**order.body)
+            answer = await backend.submit(**order.body, mark=order.id)
         else:
             await backend.cancel(order.body["job"])
             answer = "cancelled"
     except NotFoundError as error:
         gone = order.verb == "cancel"  # ended meanwhile: that is what was wanted
         return _close(db, order, StepState.DONE if gone else StepState.FAILED, now, str(error))
-    except UnreachableError as error:
+    except (UnreachableError, TimedOutError, ParseError) as error:
+        if order.verb == "submit":
+            return StepState.DOING  # looked for before it is tried again
         with db.write() as conn:
-            set_order(conn, order, StepState.FAILED if order.verb == "submit" else StepState.PENDING, now, str(error))
+            set_order(conn, order, StepState.PENDING, now, str(error))
         return StepState.PENDING
     except FleetctlError as error:
         return _close(db, order, StepState.FAILED, now, str(error))

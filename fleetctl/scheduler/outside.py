@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from fleetctl.clock import Clock
-from fleetctl.config.schema import Scheduler
+from fleetctl.config.schema import Config, Scheduler
 from fleetctl.errors import FleetctlError, StoreError
 from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.outside import OutsideJob, OutsideWindow
 from fleetctl.scheduler.backend import Backend, BackendJob, BackendNode, BackendView
 from fleetctl.scheduler.ordering import carry_out, match_windows, order_ends
+from fleetctl.scheduler.outside_leases import LATE_S, match_jobs, serve
 from fleetctl.scheduler.telling import look, tell
 from fleetctl.store.connections import Connections
 from fleetctl.store.outside import (
@@ -31,7 +33,13 @@ class Lane:
     """silent: its last round had no answer; nothing is told to it until one comes."""
 
     def __init__(
-        self, settings: Scheduler, backend: Backend, db: Connections, inventory: Inventory, clock: Clock
+        self,
+        settings: Scheduler,
+        backend: Backend,
+        db: Connections,
+        inventory: Inventory,
+        clock: Clock,
+        config: Config | None = None,
     ) -> None:
         self.name = backend.name
         self.silent = True
@@ -39,6 +47,8 @@ class Lane:
         self._backend = backend
         self._db = db
         self._hosts = inventory.hosts
+        self._config = config or Config()
+        self._partitions: Mapping[str, tuple[str, ...]] = {}
         self._clock = clock
         self._rest_until = 0.0
         self._nodes: Mapping[str, BackendNode] = {}  # what the store holds of it
@@ -47,6 +57,7 @@ class Lane:
 
     async def round(self) -> bool:
         """Read and keep; then act. False when it did not answer: then all it said stays as it was."""
+        began = int(self._clock.now())
         try:
             view = await look(self._db, self._backend, int(self._clock.now()), self._hosts, self._nodes)
         except StoreError:
@@ -58,6 +69,10 @@ class Lane:
         self._nodes = view.nodes
         self._keep(view)
         self.silent = False
+        self._partitions = view.partitions
+        for job in match_jobs(self._db, self._config, self.name, view, began):
+            with contextlib.suppress(FleetctlError):  # found again at the next round
+                await self._backend.cancel(job)
         order_ends(self._db, self.name, int(self._clock.now()))
         await match_windows(self._db, self._backend, view, self._hosts, int(self._clock.now()))
         await self.act()
@@ -75,7 +90,13 @@ class Lane:
             if told.again:  # it did not answer, or did not do it: no hammering
                 self._rest_until = self._clock.monotonic() + REST_S
         for order in orders:
-            await carry_out(self._db, self._backend, order, now)
+            await carry_out(self._db, self._backend, order, now, late_s=self._late_s)
+        await serve(self._db, self._backend, self._config, self._partitions, now, late_s=self._late_s)
+
+    @property
+    def _late_s(self) -> float:
+        """How long after it was begun a command may still come to effect."""
+        return self._settings.timeout_s + LATE_S
 
     def _note_trouble(self, error: FleetctlError) -> None:
         with self._db.write() as conn:

@@ -13,7 +13,8 @@ from fleetctl.scheduler.placement import Placement
 class Quote:
     """Where a request would run and when, or why not. at: epoch seconds, None when nobody can say.
 
-    cost: yuan for its whole duration, None without a price or an end. refusals: every other node and why not.
+    cost: yuan for its whole duration, None without a price or an end. refusals: every other node and why not. via: the
+    scheduler beside ours that would be asked, "" for our own queue.
     """
 
     request: Request
@@ -23,6 +24,7 @@ class Quote:
     refusals: Mapping[str, str]
     nearest: str = ""
     ahead: int = 0
+    via: str = ""
 
     @property
     def cost(self) -> float | None:

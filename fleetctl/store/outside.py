@@ -20,7 +20,8 @@ _JOB = (
     "backend, id, name, user, account, state, partition, hosts, cards, nodes, submitted_at, start_at, end_at, reason,"
     " places"
 )
-_ORDER = "id, backend, verb, who_kind, who, created_at, body, state, attempts, answer"
+# ended_at is when it last moved: begun, or ended.
+_ORDER = "id, backend, verb, who_kind, who, created_at, body, state, attempts, answer, ended_at"
 
 
 def save_endpoint_answer(
@@ -180,9 +181,7 @@ def list_orders(conn: sqlite3.Connection, *, backend: str = "", only_open: bool 
         (backend,),
     )
     return [
-        OutsideOrder(
-            r[0], r[1], r[2], Actor(ActorKind(r[3]), r[4]), r[5], json.loads(r[6]), StepState(r[7]), r[8], r[9]
-        )
+        OutsideOrder(r[0], r[1], r[2], Actor(ActorKind(r[3]), r[4]), r[5], json.loads(r[6]), StepState(r[7]), *r[8:])
         for r in rows
     ]
 
@@ -193,6 +192,6 @@ def set_order(conn: sqlite3.Connection, order: OutsideOrder, state: StepState, a
     done = conn.execute(
         "UPDATE outside_order SET state = ?, attempts = attempts + ?, answer = ?, ended_at = ?"
         " WHERE id = ? AND state = ? AND attempts = ?",
-        (state.value, int(begun), answer, None if begun else at, order.id, order.state.value, order.attempts),
+        (state.value, int(begun), answer, at, order.id, order.state.value, order.attempts),
     )
     return done.rowcount == 1

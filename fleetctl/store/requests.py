@@ -69,8 +69,20 @@ def find_request(conn: sqlite3.Connection, start: str) -> list[str]:
 
 
 def list_queue(conn: sqlite3.Connection) -> list[Request]:
-    """Queued requests, oldest first."""
-    rows = conn.execute(f"SELECT {_COLUMNS} FROM request WHERE state = 'queued' ORDER BY submitted_at, id")
+    """Queued requests that we serve ourselves, oldest first."""
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM request WHERE state = 'queued'"
+        " AND NOT EXISTS (SELECT 1 FROM outside_request o WHERE o.request = request.id) ORDER BY submitted_at, id"
+    )
+    return [_request(r) for r in rows]
+
+
+def list_queue_outside(conn: sqlite3.Connection) -> list[Request]:
+    """Queued requests that another scheduler serves, oldest first."""
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM request WHERE state = 'queued'"
+        " AND EXISTS (SELECT 1 FROM outside_request o WHERE o.request = request.id) ORDER BY submitted_at, id"
+    )
     return [_request(r) for r in rows]
 
 

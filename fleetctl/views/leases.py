@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fleetctl.model.lease import WHOLE, Lease, Request, Shape
 from fleetctl.store.leases import list_leases
+from fleetctl.store.outside_requests import list_outside_requests
 from fleetctl.store.requests import list_queue, list_requests
 from fleetctl.views.column import Column, Table
 from fleetctl.views.units import show_duration, show_moment
@@ -15,10 +16,12 @@ from fleetctl.views.units import show_duration, show_moment
 
 @dataclass(frozen=True, slots=True)
 class LeaseRow:
-    """cards: cards held, fractions counted in thousandths; left_s: until its end, None for an open one."""
+    """cards: cards held, fractions counted in thousandths; left_s: until its end, None for an open one; job: the job of
+    another scheduler that holds them, `slurm@site/12`."""
 
     lease: Lease
     now: float
+    job: str | None = None
 
     @property
     def cards(self) -> float:
@@ -79,6 +82,7 @@ LEASE_COLUMNS: tuple[Column[LeaseRow], ...] = (
     Column("who", "who", lambda r: r.lease.who or None, width=8, wide=True, doc="who asked"),
     Column("shape", "asked for", lambda r: shape_words(r.lease.shape), width=16, wide=True, doc="what was asked for"),
     Column("request", "request", lambda r: r.lease.request, width=8, wide=True, doc="request it came from"),
+    Column("job", "job", lambda r: r.job, width=8, wide=True, doc="job of another scheduler that holds them"),
     Column("ended_why", "why ended", lambda r: r.lease.ended_why or None, width=10, wide=True, doc="why it ended"),
 )
 REQUEST_COLUMNS: tuple[Column[RequestRow], ...] = (
@@ -101,7 +105,8 @@ def load_leases(
 ) -> list[LeaseRow]:
     """Live leases (or all), newest first; with `node`, those that hold something there."""
     found = list_leases(conn, live=live, tenant=tenant)
-    return [LeaseRow(lease, now) for lease in found if node is None or node in lease.hosts]
+    jobs = {r.request: f"{r.backend}/{r.job}" for r in list_outside_requests(conn, only_open=live) if r.job}
+    return [LeaseRow(lease, now, jobs.get(lease.request)) for lease in found if node is None or node in lease.hosts]
 
 
 def load_requests(conn: sqlite3.Connection, now: float, *, only_queued: bool = True) -> list[RequestRow]:

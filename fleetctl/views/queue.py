@@ -19,7 +19,8 @@ from fleetctl.scheduler.placement import ChipFacts
 from fleetctl.scheduler.queue import in_order
 from fleetctl.store.leases import held_cards, list_leases
 from fleetctl.store.outside import list_jobs, list_windows
-from fleetctl.store.requests import list_queue, list_requests
+from fleetctl.store.outside_requests import list_outside_requests
+from fleetctl.store.requests import list_queue, list_queue_outside, list_requests
 from fleetctl.store.reservations import list_reservations
 from fleetctl.views.column import Column, Table
 from fleetctl.views.leases import RequestRow
@@ -30,10 +31,15 @@ def load_line(conn: sqlite3.Connection, config: Config, now: float, *, past: boo
     """The line in the order it is served (class, fair share, age); with `past`, then what was answered, newest first."""
     line = in_order(list_queue(conn), fair_use(conn, config, int(now)), config)
     rows = [RequestRow(_readable(request), place, now) for place, request in enumerate(line, 1)]
+    # Ours that another scheduler serves stand once, under the name they have here.
+    outside = list_queue_outside(conn)
+    rows += [RequestRow(_readable(request), None, now) for request in outside]
     if past:
-        waiting = {r.id for r in line}
+        waiting = {r.id for r in (*line, *outside)}
         rows += [RequestRow(r, None, now) for r in list_requests(conn) if r.id not in waiting]
-    return rows + [RequestRow(waiting_elsewhere(job), None, now) for job in list_jobs(conn, running=False)]
+    named = {(r.backend, r.job) for r in list_outside_requests(conn)}
+    theirs = [job for job in list_jobs(conn, running=False) if (job.backend, job.id) not in named]
+    return rows + [RequestRow(waiting_elsewhere(job), None, now) for job in theirs]
 
 
 def waiting_elsewhere(job: OutsideJob) -> Request:
@@ -136,7 +142,7 @@ def _held_elsewhere(conn: sqlite3.Connection) -> list[Reservation]:
 def load_quotas(conn: sqlite3.Connection, config: Config, now: float) -> Table[QuotaRow]:
     """Tenants of fleet.toml, then others that hold or held something."""
     held, used = held_cards(conn), fair_use(conn, config, int(now))
-    queue, leases = list_queue(conn), list_leases(conn)
+    queue, leases = [*list_queue(conn), *list_queue_outside(conn)], list_leases(conn)
     known = {t.name: t for t in config.tenants}
     names = list(dict.fromkeys([*known, *sorted({*held, *used, *(r.tenant for r in queue)})]))
     total = sum(used.values())

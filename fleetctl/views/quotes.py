@@ -21,6 +21,8 @@ def quote_lines(quote: Quote) -> list[str]:
         lines.append(f"  {_('where')}: {fold(quote.placement.hosts)}")
         held = ", ".join(f"{h.host}:{h.index or h.card}" for h in quote.placement.holds[:16])
         lines.append(f"  {_('cards')}: {held}" + (" ..." if len(quote.placement.holds) > 16 else ""))
+    if quote.via:
+        lines.append(f"  {_('by')}: {quote.via}")
     when = _("nobody can say") if quote.at is None else local(quote.at)
     lines.append(f"  {_('when')}: {when}" + (f" ({quote.why})" if quote.why else ""))
     if quote.placement is not None:

@@ -21,8 +21,9 @@ from fleetctl.errors import (
     UnreachableError,
     UsageError,
 )
+from fleetctl.inventory.nodesets import fold
 from fleetctl.model.probe import Outcome
-from fleetctl.scheduler.backend import Advice, BackendJob, BackendNode, BackendView, Capability, Shell
+from fleetctl.scheduler.backend import Advice, Allocation, BackendJob, BackendNode, BackendView, Capability, Shell
 from fleetctl_slurm.answers import (
     JOB_FIELDS,
     MARK,
@@ -30,6 +31,7 @@ from fleetctl_slurm.answers import (
     NodeAnswer,
     explain_windows,
     fields_option,
+    mark_of,
     parse_jobs,
     parse_nodes,
     parse_reservations,
@@ -43,6 +45,8 @@ PING_TIMEOUT_S = 5.0  # a dead controller answers `scontrol ping` in 0.2 s, and 
 RIGHTS_FOR_S = 600.0  # rights change rarely, and asking for them takes a slurmdbd where there is one
 MAX_BYTES = 32 * 1024 * 1024  # 12,500 nodes in three partitions and 20,000 jobs print 10 MB
 _JOB = re.compile(r"\d{1,10}(?:_\d{1,9})?")
+# Holds its nodes until its time is over; exec, so that the signal of scancel reaches it.
+_HOLD = "#!/bin/sh\nexec sleep 2147483647\n"
 _KNOWN = ((22, 5), (26, 5))  # releases the output was compared on
 
 
@@ -183,21 +187,63 @@ class SlurmBackend:
             raise ConflictError(f"reservation {name} of {self.name} is not ours")
         await self._change("scontrol", "delete", f"reservationname={name}")
 
-    async def submit(self, script: str, *, name: str, partition: str, nodes: int, cards: int, duration_s: int) -> str:
+    async def submit(
+        self, script: str, *, name: str, partition: str, nodes: int, cards: int, duration_s: int, mark: str
+    ) -> str:
         """Queue a batch script; its id. The comment carries our mark."""
         if not script.startswith("#!"):
             raise UsageError("a batch script begins with #!", hint="#!/bin/sh")
-        words = [f"--job-name={_plain(name)}", f"--nodes={nodes}", "--comment=[fleetctl]", "--output=/dev/null"]
-        words.append(f"--time={max(1, -(-duration_s // 60))}")
-        if partition:
-            words.append(f"--partition={partition}")
-        if cards:
-            words.append(f"--gres={self._settings.gres}:{cards}")
-        part = await self._change("sbatch", "--parsable", *words, stdin=script.encode())
+        words = [f"--job-name={_plain(name)}", f"--nodes={nodes}", f"--time={_minutes(duration_s)}"]
+        words += [f"--partition={partition}"] if partition else []
+        words += [f"--gres={self._gres(partition)}:{cards}"] if cards else []
+        return await self._sbatch(words, mark, script)
+
+    async def hold(self, wanted: Allocation, mark: str) -> str:
+        """Queue a batch job that sleeps on its nodes; their tenant works there with `srun --overlap --jobid=ID`."""
+        words = [f"--job-name=fleetctl-{_plain(wanted.tenant)}", f"--nodes={wanted.nodes}", "--no-requeue"]
+        if wanted.exclusive or not wanted.cards:
+            words.append("--exclusive")
+        if wanted.cards:
+            words.append(f"--gres={self._gres(wanted.partition)}:{wanted.cards}")
+        words += [f"--partition={wanted.partition}"] if wanted.partition else []
+        words += [f"--time={_minutes(wanted.duration_s)}"] if wanted.duration_s is not None else []
+        words += [f"--begin={_moment(wanted.begin_at)}"] if wanted.begin_at is not None else []
+        words += [f"--reservation={MARK}{wanted.reservation}"] if wanted.reservation else []
+        words += [f"--exclude={fold(self._node(h) for h in wanted.not_on)}"] if wanted.not_on else []
+        if self._settings.reserve_for == "accounts" and is_name(wanted.tenant):
+            words.append(f"--account={wanted.tenant}")
+        return await self._sbatch(words, mark, _HOLD)
+
+    async def _sbatch(self, words: Sequence[str], mark: str, script: str) -> str:
+        # --chdir: the folder we stand in on the login node need not exist on a compute node.
+        fixed = ("sbatch", "--parsable", f"--comment=[fleetctl {mark}]", "--output=/dev/null", "--chdir=/")
+        part = await self._change(*fixed, *words, stdin=script.encode())
         job = part.out.strip().split(";")[0]
         if not _JOB.fullmatch(job):
             raise ParseError(f"{self.name} took the job but named no id: {part.out[:80]!r}", hint="look at `squeue`")
         return job
+
+    async def find(self, mark: str) -> str:
+        """Jobs that ended stay known to slurmctld for MinJobAge, five minutes as a rule. Asked only after a lost answer."""
+        nonce = secrets.token_hex(8)
+        command = ("squeue", "-h", "-a", "-t", "all", "-O", fields_option(("JobArrayID", "Comment"), nonce))
+        parts = await self._ask({"ping": ("scontrol", "ping"), "jobs": command}, nonce, ping=True)
+        for record in self._text(parts, "jobs").split(f"|{nonce}|"):
+            job, _, comment = record.strip().partition("|")
+            if mark_of(comment) == mark and _JOB.fullmatch(job):
+                return job
+        return ""
+
+    async def set_end(self, job: str, start_at: int, end_at: int | None) -> None:
+        """Slurm lets a plain user only shorten."""
+        if not _JOB.fullmatch(job):
+            raise UsageError(f"{job!r} is no job id of {self.name}")
+        limit = "UNLIMITED" if end_at is None else str(_minutes(end_at - start_at))
+        await self._change("scontrol", "update", f"jobid={job}", f"timelimit={limit}")
+
+    def _gres(self, partition: str) -> str:
+        """What cards are called on the nodes of a partition; the setting where that is not known."""
+        return self._nodes.gres(self._nodes.partitions.get(partition, ())) or self._settings.gres
 
     async def cancel(self, job: str) -> None:
         """Raises NotFoundError for a job it does not know: scancel itself says nothing then."""
@@ -354,6 +400,11 @@ class SlurmBackend:
 def _is_known(version: str) -> bool:
     match = re.match(r"(\d+)\.(\d+)", version)
     return match is not None and _KNOWN[0] <= (int(match[1]), int(match[2])) <= _KNOWN[1]
+
+
+def _minutes(seconds: int) -> int:
+    """Time limits of Slurm are whole minutes."""
+    return max(1, -(-seconds // 60))
 
 
 def _moment(at: int) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fleetctl.config.schema import Pool, Scheduler, Site
-from fleetctl.errors import ConflictError, FleetctlError, TimedOutError, UnreachableError
+from fleetctl.config.schema import Pool, Site
+from fleetctl.errors import ConflictError, TimedOutError, UnreachableError
 from fleetctl.model.admin import DrainMode, Wish
 from fleetctl.model.outside import OutsideOrder
 from fleetctl.model.plan import StepState
@@ -19,12 +19,8 @@ from fleetctl.scheduler.backend import (
     BackendJob,
     BackendNode,
     BackendReservation,
-    BackendView,
-    Capability,
-    is_ours,
 )
 from fleetctl.scheduler.ordering import carry_out
-from fleetctl.scheduler.outside import Lane
 from fleetctl.store.audit import list_audit
 from fleetctl.store.findings import list_findings
 from fleetctl.store.nodes import get_admin, list_outside
@@ -33,10 +29,8 @@ from fleetctl.store.plans import list_backend_steps
 from fleetctl.views import jobs as jobs_view
 from fleetctl.views import nodes as nodes_view
 from fleetctl.views.queue import load_line
-from tests.fakes.clock import FakeClock
+from tests.fakes.cluster import NAME, lane_of
 from tests.fakes.fleet import ALICE, CONFIG, SchedulerFleet
-
-NAME = "slurm@east"
 
 
 @pytest.fixture
@@ -50,86 +44,6 @@ def fleet(tmp_path: Path) -> Iterator[SchedulerFleet]:
     made = SchedulerFleet.make(tmp_path / "fleet.db", loose)
     with made.db:
         yield made
-
-
-class Cluster:
-    """A cluster that does as it is told, and counts what it is asked."""
-
-    name = NAME
-
-    def __init__(self, clock: FakeClock, hosts: Sequence[str]) -> None:
-        self.clock = clock
-        self.nodes = {h: self.node(h) for h in hosts}
-        self.jobs: dict[str, BackendJob] = {}
-        self.windows: dict[str, BackendReservation] = {}
-        self.error: FleetctlError | None = None
-        self.asked: list[str] = []
-
-    def node(self, host: str, state: Admin = Admin.IN_SERVICE, reason: str = "", **more: object) -> BackendNode:
-        held = state in (Admin.DRAINING, Admin.DRAINED)
-        word = "idle+drain" if held else "idle"
-        given = {"busy": False, "cards": 8, "cards_used": 0, "held": held, **more}
-        return BackendNode(host, state, word, reason, "root" if reason else "", is_ours(reason), **given)  # type: ignore[arg-type]
-
-    def _ask(self, what: str) -> None:
-        self.asked.append(what)
-        if self.error is not None:
-            raise self.error
-
-    async def capabilities(self) -> frozenset[Capability]:
-        return frozenset(Capability)
-
-    async def read(self) -> BackendView:
-        self._ask("read")
-        return BackendView(
-            self.clock.now(), "22.05.8", dict(self.nodes), tuple(self.jobs.values()), tuple(self.windows.values())
-        )
-
-    async def read_node(self, host: str) -> BackendNode:
-        self._ask("read_node")
-        return self.nodes[host]
-
-    async def drain(self, host: str, reason: str) -> None:
-        self._ask("drain")
-        busy = any(host in j.hosts for j in self.jobs.values())
-        self.nodes[host] = self.node(host, Admin.DRAINING if busy else Admin.DRAINED, reason, busy=busy)
-
-    async def resume(self, host: str) -> None:
-        self._ask("resume")
-        self.nodes[host] = self.node(host)
-
-    async def reserve(
-        self, name: str, hosts: Sequence[str], start_at: int, end_at: int | None, *, users: Sequence[str], maint: bool
-    ) -> str:
-        self._ask("reserve")
-        self.windows[name] = BackendReservation(name, tuple(hosts), start_at, end_at, tuple(users), ours=True)
-        return name
-
-    async def unreserve(self, name: str) -> None:
-        self._ask("unreserve")
-        del self.windows[name]
-
-    async def submit(self, script: str, *, name: str, partition: str, nodes: int, cards: int, duration_s: int) -> str:
-        self._ask("submit")
-        return "7"
-
-    async def cancel(self, job: str) -> None:
-        self._ask("cancel")
-        gone = self.jobs.pop(job)
-        for host in gone.hosts:
-            old = self.nodes[host]
-            self.nodes[host] = self.node(host, Admin.DRAINED if old.held else Admin.IN_SERVICE, old.reason)
-
-    async def diagnose(self) -> list[object]:
-        return []
-
-
-def lane_of(fleet: SchedulerFleet) -> tuple[Lane, Cluster, FakeClock, list[str]]:
-    clock = FakeClock(1000.0)
-    hosts = list(fleet.inventory.hosts)[:6]
-    cluster = Cluster(clock, hosts)
-    settings = Scheduler(site="east", name=NAME)
-    return Lane(settings, cluster, fleet.db, fleet.inventory, clock), cluster, clock, hosts  # type: ignore[arg-type]
 
 
 def drain(fleet: SchedulerFleet, nodes: str, mode: DrainMode = DrainMode.WAIT) -> None:
@@ -249,23 +163,34 @@ async def test_a_submit_that_may_have_happened_is_not_repeated(fleet: SchedulerF
                          "nodes": 1, "cards": 0, "duration_s": 60})  # fmt: skip
     with fleet.db.write() as conn:
         assert append_order(conn, order)
-        conn.execute("UPDATE outside_order SET state = 'doing', attempts = 1")
+        conn.execute("UPDATE outside_order SET state = 'doing', attempts = 1, ended_at = 1000")
         (begun,) = list_orders(conn)
-    assert await carry_out(fleet.db, cluster, begun, 1001) is StepState.FAILED  # type: ignore[arg-type]
-    assert cluster.asked == []
-    cluster.error = UnreachableError("gone")
+    assert await carry_out(fleet.db, cluster, begun, 1001) is StepState.DOING  # type: ignore[arg-type]
+    assert cluster.asked == [], "it may still come to effect"
+    cluster.error, cluster.lose = UnreachableError("gone"), True
     with fleet.db.write() as conn:
         append_order(conn, OutsideOrder("o-2", NAME, "submit", ALICE, 1000, order.body))
         append_order(conn, OutsideOrder("o-3", NAME, "cancel", ALICE, 1000, {"job": "5"}))
-        orders = list_orders(conn)
-    for one in orders:
-        await carry_out(fleet.db, cluster, one, 1002)  # type: ignore[arg-type]
-    with fleet.db.read() as conn:
-        assert {o.id: o.state for o in list_orders(conn, only_open=False)} == {
-            "o-1": StepState.FAILED,
-            "o-2": StepState.FAILED,
-            "o-3": StepState.PENDING,
-        }
+
+    async def again(now: int) -> dict[str, tuple[StepState, str]]:
+        with fleet.db.read() as conn:
+            orders = list_orders(conn)
+        for one in orders:
+            await carry_out(fleet.db, cluster, one, now)  # type: ignore[arg-type]
+        with fleet.db.read() as conn:
+            return {o.id: (o.state, o.answer) for o in list_orders(conn, only_open=False)}
+
+    states = await again(1002)
+    assert {o: s for o, (s, _a) in states.items()} == {
+        "o-1": StepState.DOING,
+        "o-2": StepState.DOING,
+        "o-3": StepState.PENDING,
+    }
+    cluster.error, cluster.lose = None, False
+    states = await again(1100)
+    assert states["o-2"] == (StepState.DONE, "7"), "found by its mark"
+    assert states["o-1"] == (StepState.DONE, "8"), "was not there: submitted now"
+    assert [j.mark for j in cluster.jobs.values()] == ["o-2", "o-1"]
 
 
 async def test_reservations_follow_ours_and_nobody_elses(fleet: SchedulerFleet) -> None:
