@@ -20,7 +20,7 @@ from fleetctl.errors import (
     UsageError,
 )
 from fleetctl.model.probe import Outcome, Output
-from fleetctl.scheduler.backend import Capability
+from fleetctl.scheduler.backend import Allocation, Capability
 from fleetctl_slurm.backend import SlurmBackend
 from tests.fakes.clock import FakeClock
 
@@ -183,10 +183,19 @@ async def test_what_is_typed_for_us() -> None:
         "sudo -n scontrol update nodename=gpu1-ib state=drain 'reason=[fleetctl p-1] hw: it'\"'\"'s [31mred'"
     ]
     assert "PATH=/opt/slurm/bin:$PATH" in shell.commands[0]
-    job = await here.submit("#!/bin/sh\n", name="a b", partition="p", nodes=2, cards=4, duration_s=90)
+    job = await here.submit("#!/bin/sh\n", name="a b", partition="p", nodes=2, cards=4, duration_s=90, mark="o-1")
     assert job == "7"
+    assert "'--comment=[fleetctl o-1]'" in shell.asked[1]
     assert "--time=2" in shell.asked[1]
     assert "--gres=gpu:4" in shell.asked[1]
+    wanted = Allocation(2, 0, "lab", "p", duration_s=90, not_on=("n1", "n2"), reservation="w-1")
+    assert await here.hold(wanted, "r-1-ab") == "7"
+    for word in ("--exclusive", "--account=lab", "--time=2", "--reservation=fleetctl_w-1", "'--exclude=n[1-2]-ib'"):
+        assert word in shell.asked[2]
+    assert "--gres" not in shell.asked[2]
+    await here.set_end("7", 1000, 1000 + 7200)
+    await here.set_end("7", 1000, None)
+    assert [c.split("jobid=7 ")[1] for c in shell.asked[3:]] == ["timelimit=120", "timelimit=UNLIMITED"]
     for wrong in ("a;b", "a b", ""):
         with pytest.raises(UsageError):
             await here.drain(f"gpu1{wrong}" if wrong else "/", "x")
