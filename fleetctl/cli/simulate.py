@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -82,34 +84,95 @@ def simulate(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Replay a trace through the scheduler and print allocation, waiting, slowdown, utilisation, fragments, power."""
-    import time
-
     from fleetctl.scheduler.packing.record import placement_lines
-    from fleetctl.scheduler.packing.replay import Choices, replay
+    from fleetctl.scheduler.packing.replay import Choices, parse_policy, replay
     from fleetctl.scheduler.packing.trace import read_jobs, read_nodes
     from fleetctl.views.simulation import figures_table
 
-    specs = _fleet() if nodes == "fleet" else read_nodes(Path(nodes))
-    tasks = read_jobs(jobs)
-    choices = Choices(mode.value, policy, estimate.value, seed, _drains(drain or (), specs), _catalogue_power())
-    figures, decisions = replay(specs, tasks, choices, time.perf_counter)
+    parse_policy(policy, mode.value)  # what is misspelt is said before anything is read
+    if placements is not None:
+        _try_to_write(placements, (Path(nodes), jobs))
+    progress = _Progress()
+    try:
+        specs = _fleet() if nodes == "fleet" else read_nodes(Path(nodes))
+        tasks = read_jobs(jobs, progress.reading)
+        choices = Choices(mode.value, policy, estimate.value, seed, _drains(drain or (), specs), _catalogue_power())
+        figures, decisions = replay(specs, tasks, choices, time.perf_counter, progress.placing)
+    finally:
+        progress.clear()
     if placements is not None:
         _write(placements, placement_lines(decisions, specs))
         say(f"{placements}: {len(decisions)} decisions")
+        if alike := len(tasks) - len({t.name for t in tasks}):
+            say(f"{alike} jobs have the name of one before them: placements do not tell them apart")
     if output in (Format.JSON, Format.YAML):
         print_data(figures, output)
     else:
         print_table(figures_table(figures), output)
 
 
-def _write(path: Path, lines: Iterable[str]) -> None:
+def _try_to_write(path: Path, read: Iterable[Path]) -> None:
+    """Before a long replay: can the file be written, and is it none of those that are read? Raises UsageError."""
     from fleetctl.errors import UsageError
+
+    try:
+        if any(other.exists() and path.exists() and path.samefile(other) for other in read):
+            raise UsageError(f"{path}: is read, and would be overwritten", hint="--placements with another name")
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}", hint="--placements FILE") from error
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    from fleetctl.errors import FleetctlError
 
     try:
         with path.open("w", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}", hint="--placements FILE") from error
+        raise FleetctlError(
+            f"{path}: cannot be written: {error.strerror}", hint="free disk space, try again"
+        ) from error
+
+
+class _Progress:
+    """Says on standard error how far a replay is, once it has taken a second.
+
+    On a terminal one line that is drawn again, elsewhere a line every ten seconds.
+    """
+
+    FIRST_S = 1.0
+    LOG_EVERY_S = 10.0
+    DRAW_EVERY_S = 0.25
+    LOOK_EVERY = 64  # calls between two looks at the clock
+
+    def __init__(self) -> None:
+        self._drawn = sys.stderr.isatty()
+        self._next_at = time.monotonic() + self.FIRST_S
+        self._calls = 0
+        self._shown = False
+
+    def reading(self, lines: int) -> None:
+        if self._is_due():
+            self._show(f"read {lines:,} jobs")
+
+    def placing(self, done: int, total: int) -> None:
+        if self._is_due():
+            self._show(f"placed {done:,} of {total:,} jobs")
+
+    def clear(self) -> None:
+        if self._shown and self._drawn:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def _is_due(self) -> bool:
+        self._calls += 1
+        return self._calls % self.LOOK_EVERY == 0 and time.monotonic() >= self._next_at
+
+    def _show(self, text: str) -> None:
+        self._shown = True
+        self._next_at = time.monotonic() + (self.DRAW_EVERY_S if self._drawn else self.LOG_EVERY_S)
+        start, end = ("\r\x1b[K", "") if self._drawn else ("", "\n")
+        print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
 
 
 def _drains(texts: Sequence[str], specs: Sequence[NodeSpec]) -> tuple[Drain, ...]:

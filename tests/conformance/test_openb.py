@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.check_placements import check_files
 from fleetctl.scheduler.packing.record import placement_lines
 from fleetctl.scheduler.packing.replay import Choices, replay
 from fleetctl.scheduler.packing.trace import read_jobs, read_nodes
-from tests.fakes.placements import read_table, violations
 
 OPENB = next(
     (p / "shared/traces/openb" for p in Path(__file__).resolve().parents if (p / "shared/traces/openb").is_dir()), None
@@ -45,7 +45,7 @@ def test_allocates_at_least_what_was_published(inflated: Path) -> None:
     figures, decisions = replay(specs, read_jobs(inflated), Choices(), lambda: 0.0)
     assert figures["allocation_at"]["100"] >= 95.0
     assert figures["allocation_at"]["130"] >= 95.2
-    assert violations(read_table(nodes), read_table(inflated), placement_lines(decisions, specs)) == []
+    assert check_files(nodes, inflated, placement_lines(decisions, specs), "fill").wrong == []
 
 
 def test_power_policy_saves_power_and_still_fills(inflated: Path) -> None:

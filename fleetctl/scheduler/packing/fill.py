@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fleetctl.scheduler.packing.drain import Drain, DrainResult, displace
 from fleetctl.scheduler.packing.packer import Packer
-from fleetctl.scheduler.packing.record import Decision
+from fleetctl.scheduler.packing.record import Decision, unwatched
 from fleetctl.scheduler.packing.task import Task
 
 
@@ -33,7 +33,13 @@ class FillResult:
     took_s: list[float] = field(default_factory=list)
 
 
-def fill(packer: Packer, tasks: Sequence[Task], clock: Callable[[], float], drains: Sequence[Drain] = ()) -> FillResult:
+def fill(
+    packer: Packer,
+    tasks: Sequence[Task],
+    clock: Callable[[], float],
+    drains: Sequence[Drain] = (),
+    watch: Callable[[int, int], None] = unwatched,
+) -> FillResult:
     """Place every task at once or lose it; the clock of the replay counts arrivals. clock: for the speed only.
 
     A drain's moment is a number of arrivals, or a share of the cards that must be taken.
@@ -44,6 +50,7 @@ def fill(packer: Packer, tasks: Sequence[Task], clock: Callable[[], float], drai
     running: dict[int, tuple[Task, Decision]] = {}  # only kept where a drain may move them
     step = 10
     for arrival, task in enumerate(tasks):
+        watch(arrival, len(tasks))
         for drain in [d for d in waiting if d.is_due(arrival, packer.load)]:
             waiting.remove(drain)
             result.drains.append(displace(packer, drain, running, float(arrival), result.decisions))

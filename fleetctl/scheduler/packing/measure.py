@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 from fleetctl.scheduler.packing.drain import DrainResult
@@ -96,7 +97,7 @@ def _spread(values: Sequence[float]) -> dict[str, float | int | None]:
     ordered = sorted(values)
     found = {
         "mean_s": sum(ordered) / len(ordered) if ordered else None,
-        "median_s": quantile(ordered, 0.5),
+        "median_s": median(ordered) if ordered else None,
         "p95_s": quantile(ordered, 0.95),
         "max_s": ordered[-1] if ordered else None,
     }

@@ -12,7 +12,7 @@ from fleetctl.scheduler.packing.line import Line
 from fleetctl.scheduler.packing.orders import Order
 from fleetctl.scheduler.packing.packer import Packer
 from fleetctl.scheduler.packing.promises import Ends
-from fleetctl.scheduler.packing.record import Decision
+from fleetctl.scheduler.packing.record import Decision, unwatched
 from fleetctl.scheduler.packing.state import Floats, Mask, Share
 from fleetctl.scheduler.packing.task import Task, TaskClass
 
@@ -65,7 +65,8 @@ class Queue:
         self._drains = list(drains)
         self.result = QueueResult([None] * len(tasks), [None] * len(tasks))
 
-    def run(self) -> QueueResult:
+    def run(self, watch: Callable[[int, int], None] = unwatched) -> QueueResult:
+        """watch: is told how many jobs have started, of how many, at every moment at which something happens."""
         for number, task in enumerate(self._tasks):
             self._events.append((task.submit_s, _ARRIVE, number))
         for number, drain in enumerate(self._drains):
@@ -87,6 +88,7 @@ class Queue:
             if starts:
                 result.took_s.extend([(self._clock() - began) / starts] * starts)
             turns += 1
+            watch(len(result.decisions), len(self._tasks))
             if turns % sample_every == 0:
                 result.fragments_milli.append(self._packer.fragments_milli())
         result.last_s = now

@@ -18,7 +18,7 @@ from fleetctl.scheduler.packing.packer import Packer
 from fleetctl.scheduler.packing.policies import POLICIES, Policy
 from fleetctl.scheduler.packing.power import OPENB_CARDS, CardPower, PowerModel
 from fleetctl.scheduler.packing.queueing import Queue
-from fleetctl.scheduler.packing.record import Decision
+from fleetctl.scheduler.packing.record import Decision, unwatched
 from fleetctl.scheduler.packing.task import Task
 
 
@@ -35,9 +35,16 @@ class Choices:
 
 
 def replay(
-    nodes: Sequence[NodeSpec], jobs: Sequence[Task], choices: Choices, clock: Callable[[], float]
+    nodes: Sequence[NodeSpec],
+    jobs: Sequence[Task],
+    choices: Choices,
+    clock: Callable[[], float],
+    watch: Callable[[int, int], None] = unwatched,
 ) -> tuple[dict[str, Any], list[Decision]]:
-    """(figures, decisions). clock: seconds, for the speed only; everything else follows from the other arguments."""
+    """(figures, decisions). clock: seconds, for the speed only; everything else follows from the other arguments.
+
+    watch: is told now and then how many jobs are dealt with, of how many.
+    """
     where, order = parse_policy(choices.policy, choices.mode)
     moves = order is None or order.moves
     mix = ClassMix(
@@ -54,11 +61,11 @@ def replay(
         "cards": sum(n.cards for n in nodes),
     }
     if order is None:
-        filled = fill(packer, jobs, clock, choices.drains)
+        filled = fill(packer, jobs, clock, choices.drains, watch)
         return {**head, **fill_figures(packer, filled)}, filled.decisions
     head["estimate"] = choices.estimate
     estimator = ESTIMATORS[choices.estimate]()
-    queued = Queue(packer, jobs, order, estimator, clock, choices.drains).run()
+    queued = Queue(packer, jobs, order, estimator, clock, choices.drains).run(watch)
     return {**head, **queue_figures(packer, jobs, queued)}, queued.decisions
 
 

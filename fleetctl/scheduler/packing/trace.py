@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from fleetctl.errors import NotFoundError, UsageError
 from fleetctl.scheduler.packing.node import NodeSpec
@@ -20,14 +24,35 @@ from fleetctl.scheduler.packing.task import WHOLE, Task, TaskClass
 
 MAX_LINE = 65_536  # characters; a longer line is no trace
 MAX_BYTES = 2 * 2**30  # of text, so that a small archive cannot unpack for ever
+BYTES_OF_A_LINE = 256  # counted beside its text, so that a flood of blank lines ends too
 MAX_NODES = 200_000
 MAX_JOBS = 3_000_000
+MAX_KINDS = 100_000  # asks that are read once for all lines with the same words
 MAX_CARDS = 256  # of one node
 MAX_NUMBER = 10**12
+
+GZIP = b"\x1f\x8b"
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
 
 OPENB_JOB = ("name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli")
 OWN_JOB = ("job", "submit_s", "duration_s", "gpus")
 NODE = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
+MORE = (
+    *(
+        "gpu_milli",
+        "cpu_milli",
+        "memory_mib",
+        "model",
+        "tenant",
+        "estimate_s",
+        "site",
+        "movable",
+        "rack",
+        "power_cap_w",
+    ),
+    *("gpu_spec", "creation_time", "deletion_time", "scheduled_time"),
+)
+KNOWN = {*OPENB_JOB, *OWN_JOB, *NODE, *MORE}
 _YES = {"1", "true", "yes", "y"}
 _NO = {"", "0", "false", "no", "n"}
 
@@ -60,17 +85,14 @@ def read_nodes(path: Path) -> list[NodeSpec]:
     return nodes
 
 
-def read_jobs(path: Path) -> list[Task]:
-    """Jobs in order of the file, in either form. Raises UsageError, NotFoundError."""
-    kinds: dict[TaskClass, TaskClass] = {}
-    words: dict[str, str] = {}
+def read_jobs(path: Path, watch: Callable[[int], None] | None = None) -> list[Task]:
+    """Jobs in order of the file, in either form. watch: is told how many after each. Raises UsageError, NotFoundError."""
+    kinds = _Kinds()
     jobs: list[Task] = []
     for row in _rows(path, OPENB_JOB, MAX_JOBS, other=OWN_JOB):
-        task = _openb_job(row) if row.has("num_gpu") else _own_job(row)
-        kind = kinds.setdefault(task.kind, task.kind)  # equal classes share one object
-        free = None if task.free is None else kinds.setdefault(task.free, task.free)
-        tenant = words.setdefault(task.tenant, task.tenant)
-        jobs.append(Task(task.name, kind, task.submit_s, task.duration_s, task.estimate_s, tenant, free))
+        jobs.append(_openb_job(row, kinds) if row.has("num_gpu") else _own_job(row, kinds))
+        if watch is not None:
+            watch(len(jobs))
     return jobs
 
 
@@ -90,6 +112,11 @@ class _Row:
         place = self._columns.get(column)
         return "" if place is None or place >= len(self._values) else self._values[place].strip()
 
+    def texts(self, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """As text, of several; not stripped."""
+        places, values = self._columns, self._values
+        return tuple([values[p] if (p := places.get(c, len(values))) < len(values) else "" for c in columns])
+
     def number(self, column: str, *, needed: bool = False) -> float | None:
         """A number of at least 0; None where it is missing."""
         text = self.text(column)
@@ -98,6 +125,8 @@ class _Row:
                 raise self.wrong(column, "a number is missing")
             return None
         try:
+            if not text.isascii() or "_" in text:  # which float takes, and no other reader of the file
+                raise ValueError
             value = float(text)
         except ValueError:
             raise self.wrong(column, f"{text[:40]!r} is not a number") from None
@@ -129,26 +158,55 @@ class _Row:
         )
 
 
-def _openb_job(row: _Row) -> Task:
-    cards = row.whole("num_gpu", most=MAX_JOBS)
+class _Kinds:
+    """What jobs ask for. The same words are read once, and equal classes and tenants share one object."""
+
+    def __init__(self) -> None:
+        self._of_words: dict[tuple[str, ...], tuple[TaskClass, TaskClass | None]] = {}
+        self._classes: dict[TaskClass, TaskClass] = {}
+        self._tenants: dict[str, str] = {}
+
+    def tenant(self, name: str) -> str:
+        return self._tenants.setdefault(name, name)
+
+    def read(self, row: _Row, gpus: str, models: str) -> tuple[TaskClass, TaskClass | None]:
+        """(what it asks for, the same without its site where it may move). gpus, models: names of columns."""
+        words = row.texts((gpus, "gpu_milli", "cpu_milli", "memory_mib", models, "site", "movable"))
+        found = self._of_words.get(words)
+        if found is None:
+            if len(self._of_words) >= MAX_KINDS:
+                self._of_words.clear()
+            found = self._of_words[words] = self._parse(row, gpus, models)
+        return found
+
+    def _parse(self, row: _Row, gpus: str, models: str) -> tuple[TaskClass, TaskClass | None]:
+        cards, site = row.whole(gpus, most=MAX_JOBS), row.text("site")
+        milli = row.whole("gpu_milli", default=WHOLE) if cards else WHOLE
+        if not 1 <= milli <= WHOLE:
+            raise row.wrong("gpu_milli", f"{milli} is not in 1..{WHOLE}")
+        accepted = tuple(sorted({m.strip() for m in row.text(models).split("|") if m.strip()}))
+        cpu, memory = row.whole("cpu_milli", default=0), row.whole("memory_mib", default=0)
+        kind = TaskClass(cpu, memory, cards, milli, accepted, site)
+        free = TaskClass(cpu, memory, cards, milli, accepted) if row.flag("movable") and site else None
+        share = self._classes.setdefault
+        return share(kind, kind), None if free is None else share(free, free)
+
+
+def _openb_job(row: _Row, kinds: _Kinds) -> Task:
+    kind, free = kinds.read(row, "num_gpu", "gpu_spec")
     submit = row.number("creation_time") or 0.0
     begun, ended = row.number("scheduled_time"), row.number("deletion_time")
     start = submit if begun is None else max(submit, begun)
     duration = None if ended is None else max(0.0, ended - start)
-    kind = _kind(row, cards, row.text("gpu_spec"), "")
-    return Task(_name(row, "name"), kind, submit, duration)
+    return Task(_name(row, "name"), kind, submit, duration, free=free)
 
 
-def _own_job(row: _Row) -> Task:
-    cards, site = row.whole("gpus", most=MAX_JOBS), row.text("site")
-    kind = _kind(row, cards, row.text("model"), site)
-    movable = row.flag("movable")
-    free = _kind(row, cards, row.text("model"), "") if movable and site else None
+def _own_job(row: _Row, kinds: _Kinds) -> Task:
+    kind, free = kinds.read(row, "gpus", "model")
     submit = row.number("submit_s", needed=True)
     assert submit is not None
-    return Task(
-        _name(row, "job"), kind, submit, row.number("duration_s"), row.number("estimate_s"), row.text("tenant"), free
-    )
+    tenant = kinds.tenant(row.text("tenant"))
+    return Task(_name(row, "job"), kind, submit, row.number("duration_s"), row.number("estimate_s"), tenant, free)
 
 
 def _name(row: _Row, column: str) -> str:
@@ -158,21 +216,10 @@ def _name(row: _Row, column: str) -> str:
     return name
 
 
-def _kind(row: _Row, cards: int, models: str, site: str) -> TaskClass:
-    milli = row.whole("gpu_milli", default=WHOLE) if cards else WHOLE
-    if not 1 <= milli <= WHOLE:
-        raise row.wrong("gpu_milli", f"{milli} is not in 1..{WHOLE}")
-    accepted = tuple(sorted({m.strip() for m in models.split("|") if m.strip()}))
-    return TaskClass(
-        row.whole("cpu_milli", default=0), row.whole("memory_mib", default=0), cards, milli, accepted, site
-    )
-
-
 def _rows(path: Path, needed: tuple[str, ...], most: int, *, other: tuple[str, ...] = ()) -> Iterator[_Row]:
     """Lines below the heading, blank ones left out. other: a second set of columns that would do."""
     try:
-        opener: Callable[..., object] = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:  # type: ignore[attr-defined]
+        with _opened(path) as file:
             reader = csv.reader(_lines(path, file))
             heading = [c.strip() for c in next(reader, [])]
             _check_heading(path, heading, needed, other)
@@ -199,18 +246,31 @@ def _rows(path: Path, needed: tuple[str, ...], most: int, *, other: tuple[str, .
         raise UsageError(f"{path}: line {reader.line_num}: {error}", hint="a CSV file with a heading line") from error
 
 
-def _lines(path: Path, file: object) -> Iterator[str]:
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    """Text of a file, unpacked where it begins as gzip does or is named so; bytes that are no UTF-8 become surrogates."""
+    with path.open("rb") as raw:
+        packed = path.suffix == ".gz" or raw.peek(2)[:2] == GZIP
+        source = gzip.GzipFile(fileobj=raw) if packed else raw
+        yield io.TextIOWrapper(source, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _lines(path: Path, file: IO[str]) -> Iterator[str]:
     read = 0
     number = 0
-    while line := file.readline(MAX_LINE + 1):  # type: ignore[attr-defined]
+    while line := file.readline(MAX_LINE + 1):
         number += 1
-        read += len(line)
+        read += len(line) + BYTES_OF_A_LINE
         if len(line) > MAX_LINE:
             raise UsageError(f"{path}: line {number}: longer than {MAX_LINE} characters", hint="this is no trace")
         if read > MAX_BYTES:
             raise UsageError(f"{path}: line {number}: more than {MAX_BYTES >> 30} GiB of text", hint="split the trace")
         if "\0" in line:
             raise UsageError(f"{path}: line {number}: holds a NUL", hint="this is no text file")
+        if not line.isascii() and _NO_UTF8.search(line):
+            raise UsageError(
+                f"{path}: line {number}: not UTF-8", hint="iconv -f GB18030 -t UTF-8, or what it was written in"
+            )
         yield line
 
 
@@ -218,6 +278,10 @@ def _check_heading(path: Path, heading: list[str], needed: tuple[str, ...], othe
     if other and "num_gpu" not in heading and ("gpus" in heading or "job" in heading):
         needed = other
     missing = [c for c in needed if c not in heading]
+    twice = [c for c in heading if c in KNOWN and heading.count(c) > 1]
+    if twice:
+        place = len(heading) - heading[::-1].index(twice[0])
+        raise UsageError(f"{path}: line 1, column {twice[0]} (number {place}): it stands there twice", hint="drop one")
     if not missing:
         return
     forms = f"{','.join(needed)}" + (f" or {','.join(other)}" if other and other != needed else "")

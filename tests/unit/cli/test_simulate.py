@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.check_placements import check_files
 from fleetctl.cli.app import run
-from tests.fakes.placements import read_table, violations
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_fill_prints_figures_and_writes_placements(
     assert {"allocation_pct", "fragments", "power", "speed", "drains"} <= figures.keys()
     lines = out.read_text().splitlines()
     assert set(json.loads(lines[0])) == {"job", "time", "node", "devices", "end"}
-    assert violations(read_table(Path(files[0])), read_table(Path(files[1])), lines) == []
+    assert check_files(Path(files[0]), Path(files[1]), lines, "fill", figures, ["n1,n2@50%"]).wrong == []
 
 
 @pytest.mark.parametrize("policy", ["", "fifo", "easy", "fleet+best-fit"])
@@ -60,6 +60,45 @@ def test_as_a_table(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) 
     assert any(line.startswith("allocation_pct") for line in lines)
 
 
+def test_a_file_that_is_read_is_not_overwritten(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Path(files[1]).read_text()
+    (tmp_path / "link").symlink_to(files[1])
+    for name in (files[1], str(tmp_path / "link")):
+        assert simulate(files, "--placements", name) == 2
+        assert "is read, and would be overwritten" in capsys.readouterr().err
+    assert Path(files[1]).read_text() == before
+
+
+def test_names_that_stand_twice_are_told(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = tmp_path / "twice.csv"
+    jobs.write_text("job,submit_s,duration_s,gpus\na,0,10,1\na,0,10,1\nb,0,10,1\n")
+    assert simulate((files[0], str(jobs)), "--placements", str(tmp_path / "p.jsonl")) == 0
+    assert "1 jobs have the name of one before them" in capsys.readouterr().err
+
+
+def test_progress_is_told_on_standard_error(
+    files: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from fleetctl.cli.simulate import _Progress
+
+    monkeypatch.setattr(_Progress, "FIRST_S", 0.0)
+    monkeypatch.setattr(_Progress, "LOOK_EVERY", 1)
+    assert simulate(files, "-o", "json") == 0
+    captured = capsys.readouterr()
+    assert captured.err == "read 1 jobs\n"  # no terminal: one line, the next ten seconds later
+    json.loads(captured.out)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(_Progress, "DRAW_EVERY_S", 0.0)
+    assert simulate(files, "-o", "json") == 0
+    drawn = capsys.readouterr().err
+    assert "\r\x1b[Kplaced 23 of 24 jobs" in drawn
+    assert drawn.endswith("\r\x1b[K")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -69,6 +108,7 @@ def test_as_a_table(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) 
         (("--drain", "x9@10"), 3, "no node x9 in this replay"),
         (("--mode", "never"), 2, "never"),
         (("--placements", "/nowhere/x"), 2, "cannot be written"),
+        (("--placements", "/dev/full"), 1, "/dev/full: cannot be written: No space left"),
     ],
 )
 def test_bad_words_are_said(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.check_placements import check_files
 from fleetctl.scheduler.packing.drain import Drain
 from fleetctl.scheduler.packing.node import NodeSpec
 from fleetctl.scheduler.packing.policies import POLICIES
@@ -13,7 +14,6 @@ from fleetctl.scheduler.packing.record import placement_lines
 from fleetctl.scheduler.packing.replay import Choices, replay
 from fleetctl.scheduler.packing.task import Task, TaskClass
 from fleetctl.scheduler.packing.trace import read_jobs, read_nodes
-from tests.fakes.placements import read_table, violations
 
 HEAD = "job,submit_s,duration_s,gpus,gpu_milli,cpu_milli,memory_mib\n"
 
@@ -39,7 +39,7 @@ def test_every_placement_is_feasible(trace: tuple[Path, Path], policy: str) -> N
     nodes, jobs = trace
     specs = read_nodes(nodes)
     figures, decisions = replay(specs, read_jobs(jobs), Choices(policy=policy, seed=1), tick)
-    assert violations(read_table(nodes), read_table(jobs), placement_lines(decisions, specs)) == []
+    assert check_files(nodes, jobs, placement_lines(decisions, specs), "fill").wrong == []
     assert figures["placed"] == len(decisions) > 50
     assert figures["placed"] + figures["lost"] == 200
 
@@ -51,7 +51,7 @@ def test_the_checker_sees_a_card_given_twice(trace: tuple[Path, Path]) -> None:
     lines = list(placement_lines(decisions, specs))
     whole = next(line for line in lines if '"devices":[[0,1000]' in line)
     other = whole.replace('"time":', '"time":1')
-    assert violations(read_table(nodes), read_table(jobs), [*lines, other])
+    assert check_files(nodes, jobs, [*lines, other], "fill").wrong
 
 
 def test_what_does_not_fit_is_lost_and_later_ones_still_come() -> None:

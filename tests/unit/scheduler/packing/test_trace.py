@@ -63,6 +63,9 @@ def test_own_jobs_with_the_first_four(tmp_path: Path) -> None:
         ("job,submit_s,length,gpus\n", "line 1, column duration_s: it is missing; column 3 is 'length'"),
         ("name,cpu_milli,memory_mib,num_gpu\n", "line 1, column gpu_milli: it is missing"),
         ("", "line 1, column name: it is missing"),
+        (OWN + ",gpus\nj,0,60,1,2\n", "line 1, column gpus (number 5): it stands there twice"),
+        (OWN + "\nj,1_0,60,1\n", "line 2, column submit_s (number 2): '1_0' is not a number"),
+        (OWN + "\nj,\uff11,60,1\n", "line 2, column submit_s"),
         (OWN + "\n" + "x" * 70_000, "longer than"),
         (OWN + "\nj\0,0,60,1\n", "line 2"),
     ],
@@ -101,6 +104,15 @@ def test_a_file_that_is_missing_cut_or_no_archive(tmp_path: Path) -> None:
     for path in (cut, plain, tmp_path):
         with pytest.raises(UsageError, match="cannot be read"):
             read_jobs(path)
+
+
+def test_what_is_no_utf8_is_named_and_an_archive_is_known_by_how_it_begins(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(OWN.encode() + "\nj,0,60,1\n任务,0,60,1\n".encode("gb18030"))
+    with pytest.raises(UsageError, match="line 3: not UTF-8"):
+        read_jobs(path)
+    path.write_bytes(gzip.compress(("\ufeff" + OWN + "\r\n任务,0,60,1\r\n").encode()))
+    assert [j.name for j in read_jobs(path)] == ["任务"]
 
 
 def test_an_archive_that_unpacks_for_ever_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
