@@ -132,7 +132,7 @@ def doctor(name: Annotated[str, typer.Argument(help="endpoint or host of fleet.t
 def _endpoint(
     url: str, credentials: Path | None, tls_pin: str, tls_ca: Path | None, insecure: bool, timeout: float, map_: str
 ) -> Endpoint:
-    from fleetctl.facility.endpoint import parse_url
+    from fleetctl.facility.endpoint import own_maps, parse_url
 
     plain = parse_url(url)
     return parse_url(
@@ -143,6 +143,7 @@ def _endpoint(
         insecure=insecure,
         timeout_s=timeout,
         map_path=map_,
+        maps=own_maps(),
     )
 
 

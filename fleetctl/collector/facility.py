@@ -60,6 +60,31 @@ class FacilityCollector:
         self._fast = asyncio.Semaphore(config.facility.concurrency)
         self._slow = asyncio.Semaphore(min(SLOW_PLACES, config.facility.concurrency))
         self._results: list[EndpointResult] = []
+        self._hints: dict[str, asyncio.Event] = {}  # of endpoints that may be woken: only where traps are heard
+        self._barred: set[str] = set()  # refused a password: nothing wakes them early
+
+    def take_hints(self) -> None:
+        """From now on `hint` wakes endpoints. Before `run`."""
+        self._hints = {name: asyncio.Event() for name in self.endpoints}
+
+    def hint(self, name: str) -> None:
+        """Something happened at that endpoint: ask it at once, unless it refuses us."""
+        if name in self._hints and name not in self._barred:
+            self._hints[name].set()
+
+    async def _pause(self, name: str, seconds: float) -> None:
+        """Sleep, or less where a hint comes."""
+        hint = self._hints.get(name)
+        if hint is None:
+            await self._clock.sleep(seconds)
+            return
+        waits = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(hint.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+        hint.clear()
 
     async def run(self, on_results: OnResults) -> None:
         """Ask everybody at his pace; hand results on at most every second, at most 500 at a time."""
@@ -118,6 +143,7 @@ class FacilityCollector:
                     if failures:
                         log.info("%s answers again", asked.name)
                     failures = 0
+                    self._barred.discard(asked.name)
                     self._results.append(self._result(asked, report, self._clock.monotonic() - began))
                 except FleetctlError as error:
                     failures += 1
@@ -126,6 +152,8 @@ class FacilityCollector:
                         log.warning("%s: %s", asked.name, error)
                     self._results.append(self._failure(asked, error, self._clock.monotonic() - began))
                     wait = _backoff(asked, error, failures)
+                    if isinstance(error, AuthError | UsageError):
+                        self._barred.add(asked.name)
                     if source is not None:
                         await _close(source)
                         source = None
@@ -139,7 +167,7 @@ class FacilityCollector:
                 me = asyncio.current_task()
                 if me is not None and me.cancelling():  # some libraries swallow being cancelled
                     raise asyncio.CancelledError
-                await self._clock.sleep(max(0.0, wait - (self._clock.monotonic() - began)))
+                await self._pause(asked.name, max(0.0, wait - (self._clock.monotonic() - began)))
         finally:
             if source is not None:
                 await _close(source)

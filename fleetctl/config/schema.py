@@ -416,6 +416,8 @@ class Facility:
     bmc_action_sites: tuple[str, ...] = setting("sites where BMCs may be acted on; none by default", default=())
     concurrency: int = setting("endpoints asked at once", default=256, minimum=1, maximum=10000)
     keep_days: float = setting("time that readings are kept", default=400.0, unit="d", minimum=1)
+    maps: str = setting("folder of device maps of your own (*.toml for SNMP, *.json for Modbus)", default="")
+    traps: str = setting("address and port where SNMP traps are heard; empty: nowhere", default="")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from fleetctl.clock import Clock, SystemClock
 from fleetctl.collector.collector import Collector
 from fleetctl.collector.facility import FacilityCollector
 from fleetctl.collector.stats import RoundStats
+from fleetctl.collector.traps import TrapEvent, TrapLane
 from fleetctl.config.schema import Config
 from fleetctl.engine.child import bound_log
 from fleetctl.engine.facility import FacilityKeeper
@@ -32,7 +33,7 @@ from fleetctl.engine.judge import Judge
 from fleetctl.engine.lock import EngineLock
 from fleetctl.engine.outside import OutsideSchedulers
 from fleetctl.engine.process_ends import end_processes
-from fleetctl.errors import StoreError
+from fleetctl.errors import FleetctlError, StoreError
 from fleetctl.inventory import Inventory, build_inventory
 from fleetctl.model.facility import EndpointResult
 from fleetctl.model.report import HostReport
@@ -137,7 +138,23 @@ class Engine:
         async def keep(results: list[EndpointResult]) -> None:
             await self._guarded(lambda: keeper.save(self._db, results, self._clock.now()))
 
-        return [asyncio.create_task(lane.run(keep), name="facility")]
+        tasks = [asyncio.create_task(lane.run(keep), name="facility")]
+        if self.config.facility.traps:
+            traps = TrapLane(self.config.facility.traps, lane.endpoints, self._clock, lane.hint)
+            lane.take_hints()
+
+            async def note(events: list[TrapEvent]) -> None:
+                await self._guarded(lambda: keeper.note(self._db, events))
+
+            async def listen() -> None:
+                try:
+                    await traps.run(note)
+                except FleetctlError as error:  # polling goes on without
+                    log.error("SNMP traps are not heard: %s", error)
+                    await self._stop.wait()
+
+            tasks.append(asyncio.create_task(listen(), name="traps"))
+        return tasks
 
     def _outside(self) -> list[asyncio.Task[None]]:
         """Schedulers that own nodes themselves, where fleet.toml names any."""

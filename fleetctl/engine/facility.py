@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fleetctl.collector.traps import TrapEvent
 from fleetctl.config.schema import Config
 from fleetctl.facility.judge import judge
 from fleetctl.facility.picture import build_picture
 from fleetctl.inventory import Inventory
 from fleetctl.model.facility import EndpointResult
+from fleetctl.model.states import Health
 from fleetctl.store.connections import Connections
+from fleetctl.store.events import append_event
 from fleetctl.store.facility import (
     list_endpoints,
     list_point_states,
@@ -43,6 +46,14 @@ class FacilityKeeper:
             self._pruned_at = now
             with db.write() as conn:
                 prune_facility(conn, now, self._config.facility.keep_days)
+
+    def note(self, db: Connections, events: list[TrapEvent]) -> None:
+        """What devices told by themselves, as events."""
+        with db.write() as conn:
+            for e in events:
+                append_event(
+                    conn, e.at, "facility", e.name, e.text, host=e.host, severity=Health(e.severity), count=e.count
+                )
 
     def _judge(self, db: Connections, now: float) -> None:
         zoned = {d for z in self._config.facility.zones for d in z.devices}

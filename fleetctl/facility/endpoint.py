@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -55,6 +56,16 @@ class Endpoint:
     insecure: bool = False
     timeout_s: float = 30.0
     map_path: str = ""
+    maps: Path | None = None  # folder of device maps of the operator's own, before the shipped ones
+
+
+def own_maps(named: str = "") -> Path | None:
+    """The folder named in fleet.toml, else in $FLEETCTL_MAPS, else ~/.config/fleetctl/maps where it exists."""
+    told = named or os.environ.get("FLEETCTL_MAPS", "")
+    if told:
+        return Path(told).expanduser()
+    usual = Path("~/.config/fleetctl/maps").expanduser()
+    return usual if usual.is_dir() else None
 
 
 def parse_url(
@@ -66,6 +77,7 @@ def parse_url(
     insecure: bool = False,
     timeout_s: float = 30.0,
     map_path: str = "",
+    maps: Path | None = None,
 ) -> Endpoint:
     """An Endpoint from `scheme://host:port/path?option=value`. Raises UsageError.
 
@@ -110,6 +122,7 @@ def parse_url(
         insecure=insecure,
         timeout_s=timeout_s,
         map_path=map_path or options.get("map", ""),
+        maps=maps,
     )
 
 

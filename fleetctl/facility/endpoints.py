@@ -10,7 +10,7 @@ from pathlib import Path
 from fleetctl.config.schema import BmcGroup, Config, FacilityDevice
 from fleetctl.errors import ConfigError, NotFoundError
 from fleetctl.facility.credentials import load_credentials, run_credentials
-from fleetctl.facility.endpoint import Credentials, Endpoint, parse_url
+from fleetctl.facility.endpoint import Credentials, Endpoint, own_maps, parse_url
 from fleetctl.inventory import Inventory
 
 
@@ -32,6 +32,7 @@ class Asked:
     tls_ca: str = ""
     tls_pin: str = ""
     tls_pins: str = ""
+    maps: str = ""
 
     def endpoint(self) -> Endpoint:
         """The address with its credentials read. Raises UsageError and AuthError; may start the command."""
@@ -56,6 +57,7 @@ class Asked:
             tls_ca=Path(self.tls_ca).expanduser() if self.tls_ca else None,
             timeout_s=self.timeout_s,
             map_path=self.map,
+            maps=own_maps(self.maps),
         )
 
 
@@ -79,7 +81,7 @@ def endpoints(config: Config, inventory: Inventory) -> dict[str, Asked]:
     for device in config.facility.devices:
         if device.name in out:
             problems.append(f"facility device {device.name!r} is declared twice")
-        out[device.name] = _device(device)
+        out[device.name] = _device(device, config.facility.maps)
     problems += _unknown_names(config, inventory, out)
     if problems:
         raise ConfigError("\n".join(problems[:20]), hint="`fleetctl config check` reads fleet.toml again")
@@ -110,7 +112,7 @@ def _bmc(group: BmcGroup, name: str, site: str) -> Asked:
     )
 
 
-def _device(device: FacilityDevice) -> Asked:
+def _device(device: FacilityDevice, maps: str) -> Asked:
     return Asked(
         name=device.name,
         kind=device.kind,
@@ -124,6 +126,7 @@ def _device(device: FacilityDevice) -> Asked:
         credentials_command=device.credentials_command,
         tls_ca=device.tls_ca,
         tls_pin=device.tls_pin,
+        maps=maps,
     )
 
 

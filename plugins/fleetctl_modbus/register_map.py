@@ -185,13 +185,28 @@ def shipped_maps() -> tuple[RegisterMap, ...]:
     return tuple(parse_map(p.read_text(encoding="utf-8"), p.stem) for p in sorted(FOLDER.glob("*.json")))
 
 
-def load_map(name_or_path: str) -> RegisterMap:
+@cache
+def known_maps(folder: Path | None) -> tuple[RegisterMap, ...]:
+    """The operator's own maps, then the shipped ones that they do not replace by name. Raises ConfigError."""
+    if folder is None:
+        return shipped_maps()
+    if not folder.is_dir():
+        raise ConfigError(f"no folder of maps {folder}", hint="facility.maps in fleet.toml, or $FLEETCTL_MAPS")
+    try:
+        own = [parse_map(p.read_text(encoding="utf-8"), p.stem) for p in sorted(folder.glob("*.json"))]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"a map in {folder} cannot be read: {error}", hint="UTF-8 text, readable") from None
+    names = {m.name for m in own}
+    return (*own, *(m for m in shipped_maps() if m.name not in names))
+
+
+def load_map(name_or_path: str, folder: Path | None = None) -> RegisterMap:
     """A shipped map by name, or a file. Raises ConfigError."""
-    for register_map in shipped_maps():
+    for register_map in known_maps(folder):
         if register_map.name == name_or_path:
             return register_map
     path = Path(name_or_path).expanduser()
     if not path.is_file():
-        names = ", ".join(m.name for m in shipped_maps())
+        names = ", ".join(m.name for m in known_maps(folder))
         raise ConfigError(f"no register map {name_or_path!r}", hint=f"a file, or one of: {names}")
     return parse_map(path.read_text(encoding="utf-8"), path.stem)

@@ -21,7 +21,7 @@ from fleetctl.model.facility import (
     Unknown,
 )
 from fleetctl_modbus.decode import blocks, decode, guesses, hex_of, registers_of, score
-from fleetctl_modbus.register_map import Point, RegisterMap, load_map, shipped_maps
+from fleetctl_modbus.register_map import Point, RegisterMap, known_maps, load_map
 
 GOOD_FIT = 0.9  # a map that was not named must explain nearly all it reads
 _BUSY = 6  # exception code: device busy
@@ -126,9 +126,9 @@ class ModbusSource:
     async def _find_map(self) -> RegisterMap:
         """The named map, else the only one of the shipped maps that explains everything it reads."""
         if self.endpoint.map_path:
-            return load_map(self.endpoint.map_path)
+            return load_map(self.endpoint.map_path, self.endpoint.maps)
         fitting: list[tuple[float, int, RegisterMap]] = []
-        for register_map in shipped_maps():
+        for register_map in known_maps(self.endpoint.maps):
             try:
                 memory = await self._memory(register_map, None)
             except RefusedError:
@@ -138,7 +138,7 @@ class ModbusSource:
                 fitting.append((fit, len(register_map.points), register_map))
         if not fitting:
             raise ParseError(
-                f"{self.endpoint.url}: none of the {len(shipped_maps())} register maps fits",
+                f"{self.endpoint.url}: none of the {len(known_maps(self.endpoint.maps))} register maps fits",
                 hint="name one with ?map=, or write one with the help of fleetctl facility explain",
             )
         self._guessed = True

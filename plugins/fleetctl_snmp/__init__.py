@@ -6,5 +6,5 @@ plugin = Plugin(
     name="snmp",
     title="SNMP",
     doc="SNMP v1, v2c and v3 by device maps (maps/*.toml): columns of known tables, never a walk of an enterprise tree.",
-    sources={"snmp": "fleetctl_snmp.source:open_source"},
+    sources={"snmp": "fleetctl_snmp.source:open_source", "snmptrap": "fleetctl_snmp.traps:open_decoder"},
 )

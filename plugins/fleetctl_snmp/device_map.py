@@ -186,14 +186,29 @@ def shipped_maps() -> tuple[DeviceMap, ...]:
     return tuple(parse_map(p.read_text(encoding="utf-8"), p.stem) for p in sorted(FOLDER.glob("*.toml")))
 
 
-def load_map(name_or_path: str) -> DeviceMap:
+@cache
+def known_maps(folder: Path | None) -> tuple[DeviceMap, ...]:
+    """The operator's own maps, then the shipped ones that they do not replace by name. Raises ConfigError."""
+    if folder is None:
+        return shipped_maps()
+    if not folder.is_dir():
+        raise ConfigError(f"no folder of maps {folder}", hint="facility.maps in fleet.toml, or $FLEETCTL_MAPS")
+    try:
+        own = [parse_map(p.read_text(encoding="utf-8"), p.stem) for p in sorted(folder.glob("*.toml"))]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"a map in {folder} cannot be read: {error}", hint="UTF-8 text, readable") from None
+    names = {m.name for m in own}
+    return (*own, *(m for m in shipped_maps() if m.name not in names))
+
+
+def load_map(name_or_path: str, folder: Path | None = None) -> DeviceMap:
     """A shipped map by name, or a file. Raises ConfigError."""
-    for device_map in shipped_maps():
+    for device_map in known_maps(folder):
         if device_map.name == name_or_path:
             return device_map
     path = Path(name_or_path).expanduser()
     if not path.is_file():
-        names = ", ".join(m.name for m in shipped_maps())
+        names = ", ".join(m.name for m in known_maps(folder))
         raise ConfigError(f"no device map {name_or_path!r}", hint=f"a file, or one of: {names}")
     return _load_file(path, path.stat().st_mtime_ns)
 

@@ -9,7 +9,7 @@ from fleetctl.facility.endpoint import Endpoint
 from fleetctl.model.facility import EndpointReport, Measurement, RawValue, SourceFinding, SourceTrouble
 from fleetctl_snmp.client import SnmpClient, Value, open_client
 from fleetctl_snmp.decode import Decoded, Spot, columns_of, find_spots, scalars_of, take, text, total_power
-from fleetctl_snmp.device_map import DeviceMap, load_map, shipped_maps
+from fleetctl_snmp.device_map import DeviceMap, known_maps, load_map
 
 SYSTEM = {
     "description": "1.3.6.1.2.1.1.1.0",
@@ -54,20 +54,21 @@ class SnmpSource:
             for k, oid in SYSTEM.items()
         }
         if self.endpoint.map_path:
-            chosen = [load_map(name) for name in self.endpoint.map_path.split(",")]
+            chosen = [load_map(name, self.endpoint.maps) for name in self.endpoint.map_path.split(",")]
             self._device = {k: v for k, v in told.items() if v} | {"map": ", ".join(m.name for m in chosen)}
             return chosen
         object_id = told["object_id"]
         if any(object_id.startswith(p) for p in _NO_IDENTITY):
             object_id = ""
         enterprise = _enterprise(object_id)
-        own = [m for m in shipped_maps() if enterprise and any(_enterprise(p) == enterprise for p in m.present)]
+        known = known_maps(self.endpoint.maps)
+        own = [m for m in known if enterprise and any(_enterprise(p) == enterprise for p in m.present)]
         found = await self._present(own)
         if not found or not enterprise:
-            rest = [m for m in shipped_maps() if not m.standard and m not in own]
+            rest = [m for m in known if not m.standard and m not in own]
             found += await self._present(rest)
         replaced = {name for m in found for name in m.replaces}
-        found += await self._present([m for m in shipped_maps() if m.standard and m.name not in replaced])
+        found += await self._present([m for m in known if m.standard and m.name not in replaced])
         found = [m for m in found if m.name not in replaced]
         vendor = next((m.vendor for m in found if m.vendor), "")
         self._device = {k: v for k, v in told.items() if v}
