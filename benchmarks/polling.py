@@ -205,7 +205,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.way:
         work = once(args.dir) if args.way == "once" else keep(args.dir, args.way)
-        print(json.dumps(asyncio.run(work)))
+        from fleetctl.engine import loop
+
+        print(json.dumps(loop.run(work)))
         return
     with tempfile.TemporaryDirectory(prefix="bed") as folder:
         os.chmod(folder, 0o755)  # the hosts' users pass through it

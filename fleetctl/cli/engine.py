@@ -40,6 +40,7 @@ def run(
     follow: Annotated[bool, typer.Option("--follow", hidden=True, help="end when standard input ends")] = False,
 ) -> None:
     """Poll and act in this process until stopped (SIGTERM, Ctrl-C)."""
+    from fleetctl.engine import loop
     from fleetctl.engine.engine import Engine
 
     level = logging.DEBUG if context.options().verbose else logging.INFO
@@ -52,13 +53,13 @@ def run(
     async def serve() -> None:
         one = Engine(config)
         if follow:
-            loop = asyncio.get_running_loop()
+            running = asyncio.get_running_loop()
             threading.Thread(
-                target=lambda: (sys.stdin.buffer.read(), loop.call_soon_threadsafe(one.stop)), daemon=True
+                target=lambda: (sys.stdin.buffer.read(), running.call_soon_threadsafe(one.stop)), daemon=True
             ).start()
         await one.run(rounds=1 if once else rounds)
 
-    asyncio.run(serve())
+    loop.run(serve())
 
 
 @app.command()

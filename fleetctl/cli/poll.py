@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +23,7 @@ def poll(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print nothing when all went well")] = False,
 ) -> None:
     """Ask every host once and store what it says. Exit 1 when hosts did not answer, 0 where an engine polls already."""
+    from fleetctl.engine import loop
     from fleetctl.engine.lock import is_running
     from fleetctl.engine.once import poll_once
     from fleetctl.views.engine import load_engine_table
@@ -34,7 +34,7 @@ def poll(
         print(_("an engine polls already; this is how fresh its data is"), file=sys.stderr)
     else:
         try:
-            _answered, failed = asyncio.run(poll_once(config))
+            _answered, failed = loop.run(poll_once(config))
         except ConflictError:
             print(_("an engine polls already; this is how fresh its data is"), file=sys.stderr)
     if not quiet or failed:

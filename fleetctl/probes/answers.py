@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from json import JSONDecoder
 
 from fleetctl.model.probe import Outcome, Output
 from fleetctl.model.reading import Fault, FindingKind, Link, ProbeFinding, ProbeResult, Process
@@ -16,38 +15,14 @@ from fleetctl.model.report import HostReport, ProbeState
 from fleetctl.model.states import Reach
 from fleetctl.plugin.catalogue import enrich
 from fleetctl.probes import kernel_log
-from fleetctl.probes.blocks import Join, KindView, Rows, kind_views
+from fleetctl.probes.blocks import Join, KindView, kind_views
 from fleetctl.probes.plan import Plan, PlanItem
+from fleetctl.probes.quick_rows import quick_rows
 from fleetctl.probes.sections import Body, Section
 from fleetctl.probes.system import BOOT_AT, CPU_IDLE, CPU_TOTAL, HOST
 
 _HUNG = (Outcome.HUNG, Outcome.TIMEOUT)
 HELD = 1.6  # cadences for which a value stands in for the one that did not come yet
-_ROW_SIGNS = b"0123456789.,-[]nul \n"  # whatever else stands there, the careful reader decides
-_ALL_NINES = bytes.maketrans(b"0123456789", b"9999999999")
-_TOO_LONG = b"9" * 18  # digits in a row: beyond what the store holds
-_MAX_ROW_TEXT = 262_144
-_read_json = JSONDecoder().raw_decode
-
-
-def quick_rows(text: bytes, devices: int, columns: int) -> Rows | None:
-    """The last line of the quick form as rows, or None when it is not exactly that.
-
-    Checked as text, in C: with those signs and brackets nothing but numbers and null can be in it.
-    """
-    if (
-        len(text) > _MAX_ROW_TEXT
-        or text.translate(None, _ROW_SIGNS)
-        or text.count(b"[") != devices + 1
-        or _TOO_LONG in text.translate(_ALL_NINES)
-    ):
-        return None
-    try:
-        rows, end = _read_json(text.decode("ascii"))
-        fits = len(rows) == devices and set(map(len, rows)) == {columns} and not text[end:].strip()
-    except (ValueError, TypeError):
-        return None
-    return tuple(map(tuple, rows)) if fits else None
 
 
 @dataclass(slots=True, eq=False)

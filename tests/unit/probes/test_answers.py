@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fleetctl.model.probe import Outcome, Output, Probe
 from fleetctl.model.reading import Device, Fault, FindingKind, ProbeResult, Reading
 from fleetctl.model.states import Reach
-from fleetctl.probes.answers import HostAnswers, quick_rows
+from fleetctl.probes.answers import HostAnswers
 from fleetctl.probes.kernel_log import KernelLog, kernel_probe, linux_faults
 from fleetctl.probes.plan import build_plan
 from fleetctl.probes.sections import Body, Section
@@ -77,23 +75,6 @@ def test_only_the_first_text_and_new_heads_are_parsed():
     answers.take(said(section(0, "g0 g2\n[[5,6],[7,8]]\n", kept=0)), 1180.0)
     assert len(CALLS) == 2
     assert [d.key for d in answers.report("h", 1180.0).blocks[0].devices] == ["g0", "g2"]
-
-
-@pytest.mark.parametrize(
-    "last",
-    [
-        "[[1,2]]", "[[1,2],[3]]", '[[1,2],["3",4]]', "[[1,2],[3,[4]]]", "[[1,2],[3,true]]", "[[1,2],[3,1e999]]",
-        "[[1,2],[3,NaN]]", "[[1,2],[3,1000000000000000000000]]", "[[1,2],[3,4]] x", "[[1,[2]],3]", "", "[[1,2],[3,4",
-    ],
-)  # fmt: skip
-def test_a_line_that_is_not_exactly_numbers_is_left_to_the_parser(last):
-    assert quick_rows(last.encode(), 2, 2) is None
-
-
-@given(st.binary(max_size=80), st.integers(0, 3), st.integers(0, 3))
-def test_quick_rows_are_numbers_or_nothing(text, devices, columns):
-    rows = quick_rows(text, devices, columns)
-    assert rows is None or all(type(cell) in (int, float, type(None)) for row in rows for cell in row)
 
 
 def test_a_slow_probe_fills_columns_and_identity_of_the_same_card():
