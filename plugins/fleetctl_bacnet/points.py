@@ -9,7 +9,10 @@ from fleetctl.facility.quantity import canonical, number, plausible
 from fleetctl.model.facility import Measurement, PointState, SourceFinding, SourceTrouble, Unknown
 
 NO_FAULT = "no-fault-detected"
-ANALOG = ("analog-input", "analog-value")
+ANALOG = (
+    "analog-input", "analog-value", "analog-output", "large-analog-value", "integer-value", "positive-integer-value",
+    "accumulator",
+)  # fmt: skip
 BINARY = ("binary-input", "binary-value")
 
 # engineering unit of the standard -> (quantity, unit as fleetctl writes it)
@@ -59,6 +62,7 @@ class BacnetObject:
     flags: tuple[bool, bool, bool, bool] = (False, False, False, False)
     out_of_service: bool = False
     reliability: str = NO_FAULT
+    scale: float = 0.0  # of an accumulator: what one count is; 0: not told
 
     @property
     def kind(self) -> str:

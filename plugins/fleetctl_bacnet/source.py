@@ -19,6 +19,7 @@ from fleetctl.model.facility import EndpointReport, RawValue, SourceFinding, Sou
 from fleetctl_bacnet.points import ANALOG, BINARY, NO_FAULT, BacnetObject, meaning, tell, total_power
 
 MAX_OBJECTS = 2_000
+MAX_GROUP = 25  # 25 objects of seven properties are about 1,400 bytes, what an answer may have without segments
 ME = 4_194_302  # the highest instance there is: a client that nobody looks for
 _CHANGING = ("present-value", "status-flags", "out-of-service", "reliability")
 _FIXED = ("object-name", "description", "units")
@@ -40,6 +41,7 @@ class BacnetSource:
         self._device = ObjectIdentifier(("device", int(wanted))) if wanted else None
         self._app: NormalApplication | None = None
         self._objects: list[BacnetObject] = []
+        self._group = MAX_GROUP  # objects to a question; 0: the device does not know ReadPropertyMultiple
         self._lock = asyncio.Lock()
 
     def _open(self) -> NormalApplication:
@@ -74,17 +76,46 @@ class BacnetSource:
         if "no-response" in str(error):
             raise TimedOutError(f"{self.endpoint.url}: no answer", hint="is it there, and is UDP open?") from None
 
-    async def _properties(self, key: str, names: tuple[str, ...]) -> dict[str, Any]:
-        """Several at once, or one by one where the device knows no ReadPropertyMultiple."""
-        object_id = ObjectIdentifier(key)
+    async def _properties(self, keys: list[str], names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+        """Properties of many objects, several objects to a question (ReadPropertyMultiple). Where an answer would be too
+        long the questions get shorter; where the device does not know the service, property by property."""
+        out: dict[str, dict[str, Any]] = {}
+        todo = list(keys)
+        while todo:
+            part = todo[: max(1, self._group)]
+            if self._group == 0:
+                found = None
+            else:
+                found = await self._multiple(part, names)
+            if found is None and len(part) > 1:
+                continue  # the group has become smaller
+            if found is None:
+                object_id = ObjectIdentifier(part[0])
+                found = {part[0]: {name: await self._property(object_id, name) for name in names}}
+            out.update(found)
+            del todo[: len(part)]
+        return out
+
+    async def _multiple(self, keys: list[str], names: tuple[str, ...]) -> dict[str, dict[str, Any]] | None:
+        """One question about several objects; None where it has to be put in a smaller way."""
+        question: list[Any] = []
+        for key in keys:
+            question += [ObjectIdentifier(key), list(names)]
         try:
-            found = await self._open().read_property_multiple(self._peer, [object_id, list(names)])
+            found: Any = await self._open().read_property_multiple(self._peer, question)
         except ErrorRejectAbortNack as error:
-            self._raise_if_silent(error)
-            return {name: await self._property(object_id, name) for name in names}
+            found = error
         if not isinstance(found, list):
-            return {}
-        return {str(prop): value for _, prop, _, value in found if not isinstance(value, ErrorType)}
+            if isinstance(found, ErrorRejectAbortNack):
+                self._raise_if_silent(found)
+            unknown_service = "unrecognized-service" in str(found)
+            self._group = 0 if unknown_service else len(keys) // 2 if len(keys) > 1 else self._group
+            return None
+        out: dict[str, dict[str, Any]] = {key: {} for key in keys}
+        for object_id, prop, _, value in found:
+            if not isinstance(value, ErrorType):
+                out.setdefault(str(object_id), {})[str(prop)] = value
+        return out
 
     async def _list(self) -> tuple[list[str], bool]:
         """Keys of the objects we read, and whether there were more than we take."""
@@ -108,11 +139,13 @@ class BacnetSource:
     async def read(self) -> EndpointReport:
         async with self._lock:
             keys, cut = await self._list()
-            objects = []
-            for key in keys:
-                one = BacnetObject(key)
-                _fill(one, await self._properties(key, (*_CHANGING, *_FIXED)))
-                objects.append(one)
+            objects = [BacnetObject(key) for key in keys]
+            plain = [key for key in keys if not key.startswith("accumulator")]
+            counting = [key for key in keys if key.startswith("accumulator")]
+            told = await self._properties(plain, (*_CHANGING, *_FIXED)) if plain else {}
+            told |= await self._properties(counting, (*_CHANGING, *_FIXED, "scale")) if counting else {}
+            for one in objects:
+                _fill(one, told.get(one.key, {}))
             self._objects = objects
         findings = [SourceFinding(SourceTrouble.TOO_LARGE, f"more than {MAX_OBJECTS} objects")] if cut else []
         return self._report(findings)
@@ -121,8 +154,9 @@ class BacnetSource:
         if not self._objects:
             return await self.read()
         async with self._lock:
+            told = await self._properties([one.key for one in self._objects], _CHANGING)
             for one in self._objects:
-                _fill(one, await self._properties(one.key, _CHANGING))
+                _fill(one, told.get(one.key, {}))
         return self._report([])
 
     def _report(self, findings: list[SourceFinding]) -> EndpointReport:
@@ -166,6 +200,10 @@ def _fill(one: BacnetObject, found: dict[str, Any]) -> None:
         one.value = str(value) if value is not None and str(value) in ("active", "inactive") else None
     else:
         one.value = float(value) if isinstance(value, int | float) else None
+    if "scale" in found:
+        one.scale = _scale(found["scale"])
+    if isinstance(one.value, float) and one.kind == "accumulator":
+        one.value = one.value * one.scale if one.scale else None
     flags = [bool(bit) for bit in found.get("status-flags") or ()][:4]
     flags += [False] * (4 - len(flags))
     one.flags = (flags[0], flags[1], flags[2], flags[3])
@@ -175,6 +213,14 @@ def _fill(one: BacnetObject, found: dict[str, Any]) -> None:
     one.name = str(found.get("object-name", one.name))[:120]
     one.description = str(found.get("description", one.description) or "")[:120]
     one.units = str(found.get("units", one.units) or "")[:60].replace("no-units", "")
+
+
+def _scale(choice: Any) -> float:
+    """What one count of an accumulator is: a factor, or a power of ten. 0: the device does not tell."""
+    factor, power = getattr(choice, "floatScale", None), getattr(choice, "integerScale", None)
+    if factor is not None:
+        return float(factor)
+    return 10.0 ** int(power) if power is not None and -12 <= int(power) <= 12 else 0.0
 
 
 def open_source(endpoint: Endpoint) -> BacnetSource:

@@ -106,7 +106,11 @@ class IpmiSession:
             except Exception as error:  # odd bytes in the answers that set up a session
                 text = f"{self.endpoint.url}: {type(error).__name__}: {str(error)[:120]}"
                 raise ParseError(text, hint="apt-get install ipmitool") from None
-        self._denied = f"{self.endpoint.url} refuses {creds.user or 'nobody'}: {said[:160]}"
+        if not creds.user:
+            self._denied = f"{self.endpoint.url} wants a user name and a password"
+            hint = "put them in a file of mode 0600 (netrc, TOML or JSON) and name it with --credentials FILE"
+            raise AuthError(self._denied, hint=hint)
+        self._denied = f"{self.endpoint.url} refuses {creds.user}: {said[:160]}"
         raise AuthError(self._denied, hint="check user, password and privilege; they are not tried again")
 
     async def close(self) -> None:

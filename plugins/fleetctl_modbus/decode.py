@@ -30,14 +30,16 @@ def blocks(points: Sequence[Point], gaps: str) -> list[Block]:
     out: list[Block] = []
     allowed = MAX_GAP if gaps == "zero" else 0
     for area in ("holding", "input"):
-        for point in sorted((p for p in points if p.area == area), key=lambda p: p.addr):
-            end = point.addr + point.words
+        spans = [(p.addr, p.words) for p in points if p.area == area]
+        spans += [(p.scale_at, 1) for p in points if p.area == area and p.scale_at is not None]
+        for addr, words in sorted(set(spans)):
+            end = addr + words
             if out and out[-1][0] == area:
                 _, first, count = out[-1]
-                if point.addr <= first + count + allowed and end - first <= MAX_BLOCK:
+                if addr <= first + count + allowed and end - first <= MAX_BLOCK:
                     out[-1] = (area, first, max(count, end - first))
                     continue
-            out.append((area, point.addr, point.words))
+            out.append((area, addr, words))
     return out
 
 
@@ -52,7 +54,16 @@ def registers_of(point: Point, memory: Mapping[tuple[str, int], int]) -> list[in
     return out
 
 
-def decode(point: Point, registers: Sequence[int]) -> float | str | None:
+def power_of_ten(point: Point, memory: Mapping[tuple[str, int], int]) -> int | None:
+    """The scale that a register of the device holds; 0 where the point has none, None where it means nothing."""
+    if point.scale_at is None:
+        return 0
+    raw = memory.get((point.area, point.scale_at))
+    power = None if raw is None else raw - 65_536 if raw >= 32_768 else raw
+    return power if power is not None and -10 <= power <= 10 else None  # SunSpec: 8000h is "not implemented"
+
+
+def decode(point: Point, registers: Sequence[int], power: int | None = 0) -> float | str | None:
     """The value in the point's unit, text for strings, None where the registers mean nothing.
 
     Nothing is: the map's own code, all ones in an unsigned type, the lowest number of a signed one, NaN and infinity.
@@ -69,7 +80,9 @@ def decode(point: Point, registers: Sequence[int]) -> float | str | None:
         return None
     if value == _LOWEST.get(point.type) or not math.isfinite(value):
         return None
-    value = value * point.scale
+    if power is None:
+        return None
+    value = value * point.scale * 10.0**power + point.offset
     if point.quantity == "power_factor" and point.name.endswith("_4q") and 1 < abs(value) <= 2:
         value = math.copysign(2 - abs(value), value)  # Schneider's four-quadrant form: above one is leading
     return value
@@ -107,7 +120,7 @@ def score(register_map: RegisterMap, memory: Mapping[tuple[str, int], int]) -> f
         registers = registers_of(point, memory)
         if registers is None:
             return 0.0
-        value = decode(point, registers)
+        value = decode(point, registers, power_of_ten(point, memory))
         if not isinstance(value, int | float):
             continue
         limits = _TELLING.get(point.quantity)

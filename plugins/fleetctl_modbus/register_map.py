@@ -7,7 +7,8 @@
 
 addr: zero-based, as on the wire (doc_base tells what the maker's manual counts from); type: uint16 int16 uint32 int32
 uint64 int64 float32 float64 string:N (registers), with "_sw" for low word first; area: holding, input or both (default);
-scale: value = register * scale; absent: bytes that mean nothing, beside the usual all-ones, 8000h and NaN;
+scale, offset: value = register * scale + offset; scale_at: address of a signed register whose power of ten is the scale
+(SunSpec), same area; absent: bytes that mean nothing, beside the usual all-ones, 8000h and NaN;
 quantity: from unit and name unless given; total: 1 is the first choice for the device's total power.
 """
 
@@ -42,6 +43,8 @@ class Point:
     where: str
     absent: bytes
     total: int
+    offset: float = 0.0
+    scale_at: int | None = None  # register with a power of ten
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,10 @@ def _point(data: Any, name: str, little: bool, guess: bool) -> Point:
         raise ConfigError(f"{where}: no area {area!r}", hint=", ".join(AREAS))
     try:
         absent = bytes.fromhex(str(data.get("absent", "")))
-        scale = float(data.get("scale", 1))
+        scale, offset = float(data.get("scale", 1)), float(data.get("offset", 0))
+        scale_at = None if data.get("scale_at") is None else int(data["scale_at"])
+        if scale_at is not None and not 0 <= scale_at <= 65_535:
+            raise ValueError(f"no address {scale_at}")
         total = int(data.get("total", 1 if guess and data["name"].lower() in TOTAL_NAMES else 0))
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {error}", hint="scale is a number, absent is hex") from None
@@ -116,6 +122,8 @@ def _point(data: Any, name: str, little: bool, guess: bool) -> Point:
         where=str(data.get("where") or data["name"]),
         absent=absent,
         total=total,
+        offset=offset,
+        scale_at=scale_at,
     )
 
 

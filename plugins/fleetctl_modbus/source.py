@@ -20,8 +20,9 @@ from fleetctl.model.facility import (
     SourceTrouble,
     Unknown,
 )
-from fleetctl_modbus.decode import blocks, decode, guesses, hex_of, registers_of, score
+from fleetctl_modbus.decode import blocks, decode, hex_of, power_of_ten, registers_of, score
 from fleetctl_modbus.register_map import Point, RegisterMap, known_maps, load_map
+from fleetctl_modbus.scan import register_row, scan
 
 GOOD_FIT = 0.9  # a map that was not named must explain nearly all it reads
 _BUSY = 6  # exception code: device busy
@@ -172,7 +173,7 @@ class ModbusSource:
             if registers is None:
                 continue
             source, raw = f"{point.area} {point.addr}", hex_of(registers)
-            value = decode(point, registers)
+            value = decode(point, registers, power_of_ten(point, memory))
             if isinstance(value, str):
                 texts[point.name] = value
             elif value is None:
@@ -206,10 +207,14 @@ class ModbusSource:
         )
 
     async def explain(self) -> list[RawValue]:
-        """With a map: its points, raw beside decoded. Without: registers `start` to `start + count` in every type."""
+        """With a map: its points, raw beside decoded. Where none fits: whatever answers, in every type; `start` and
+        `count` name the registers to look at."""
         rows: list[RawValue] = []
         if "start" not in self.endpoint.options:
-            register_map = await self._find_map()
+            try:
+                register_map = await self._find_map()
+            except ParseError:
+                return await scan(self._read, known_maps(self.endpoint.maps), RefusedError)
             findings: list[SourceFinding] = []
             memory = await self._memory(register_map, findings)
             for point in register_map.points:
@@ -217,7 +222,7 @@ class ModbusSource:
                 if registers is None:
                     rows.append(RawValue(f"{point.area} {point.addr}", "", "refused", point.name))
                     continue
-                value = decode(point, registers)
+                value = decode(point, registers, power_of_ten(point, memory))
                 shown = "unknown" if value is None else value if isinstance(value, str) else f"{value:g} {point.unit}"
                 note = f"{point.name} ({point.type}{'_sw' if point.swapped else ''})"
                 rows.append(RawValue(f"{point.area} {point.addr}", hex_of(registers), shown.strip(), note))
@@ -234,9 +239,7 @@ class ModbusSource:
             except RefusedError:
                 continue
         for addr in found:
-            registers = [found[a] for a in range(addr, addr + 4) if a in found and a - addr < 4]
-            decoded = ", ".join(f"{k} {v}" for k, v in guesses(registers).items())
-            rows.append(RawValue(f"{area} {addr} (0x{addr:04x})", f"{found[addr]:04x}", decoded, ""))
+            rows.append(register_row(area, addr, [found[a] for a in range(addr, addr + 4) if a in found]))
         return rows
 
     async def close(self) -> None:

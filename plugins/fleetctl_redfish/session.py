@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hashlib
 import json
+import re
 import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Mapping
@@ -213,17 +215,27 @@ class RedfishSession:
                     raise ParseError(f"{path}: {response.content_length} bytes are too many", hint="not read")
                 return response.status, response.headers, await self._body(path, response)
         except (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError) as error:
-            self._untrusted(error)
+            await self._untrusted(error)
         except aiohttp.ClientSSLError as error:
             raise UnreachableError(
                 f"{self.base}: no TLS: {str(error)[:160]}", hint="is it HTTPS on that port?"
             ) from None
         except TimeoutError:
             raise TimedOutError(
-                f"{self.base}{path}: no answer in {self.endpoint.timeout_s:g} s", hint="it is asked again later"
+                f"{self.base}{path}: no answer in {self.endpoint.timeout_s:g} s",
+                hint="is it Redfish on that port, and is the limit (--timeout, timeout_s) long enough?",
+            ) from None
+        except aiohttp.ClientConnectorError as error:
+            raise UnreachableError(
+                f"{self.base}: {str(error.os_error)[:160] or 'no connection'}",
+                hint="is the address right, and does a BMC listen on that port?",
             ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise UnreachableError(f"{self.base}{path}: {str(error)[:160] or type(error).__name__}") from None
+            plain = self.base.startswith("http://")
+            raise UnreachableError(
+                f"{self.base}{path}: {str(error)[:160] or type(error).__name__}",
+                hint="is it HTTPS on that port? https://" if plain else "it is asked again later",
+            ) from None
 
     async def _body(self, path: str, response: aiohttp.ClientResponse) -> bytes:
         """All of an answer, unless it is too large. Few large ones are read at once, whoever sends them."""
@@ -240,16 +252,32 @@ class RedfishSession:
         self.received += size
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _untrusted(self, error: Exception) -> NoReturn:
+    async def _untrusted(self, error: Exception) -> NoReturn:
         if isinstance(error, aiohttp.ServerFingerprintMismatch):
             raise AuthError(
                 f"{self.base} shows another certificate: {error.got.hex()}",
                 hint="if it was renewed, pin the new one after looking at the device itself",
             ) from None
+        shown = await self._shown_certificate()
+        told = re.search(r"certificate verify failed: ([^(\]]+)", str(error))
         raise AuthError(
-            f"{self.base}: its certificate is not trusted ({str(error)[:160]})",
-            hint="pin it (tls_pin = SHA-256 of the certificate) or name the CA (tls_ca)",
+            f"{self.base}: its certificate is not trusted ({told[1].strip() if told else str(error)[:160]})",
+            hint=(f"it shows SHA-256 {shown}; if that is what the device itself names, pin it" if shown else "pin it")
+            + " (--tls-pin, tls_pin), or name the CA (--tls-ca, tls_ca)",
         ) from None
+
+    async def _shown_certificate(self) -> str:
+        """SHA-256 of the certificate that stands there, for the person who decides; nothing is sent, nothing trusted."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            async with asyncio.timeout(5):
+                _, writer = await asyncio.open_connection(self.endpoint.host, self.endpoint.port, ssl=context)
+        except (OSError, TimeoutError):
+            return ""
+        found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.transport.abort()
+        return hashlib.sha256(found).hexdigest() if found else ""
 
     async def close(self) -> None:
         """Log out and close. Failure to log out is no error: the session times out at the BMC."""

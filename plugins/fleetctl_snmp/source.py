@@ -19,7 +19,7 @@ SYSTEM = {
 }
 # Agents that are a library's default say nothing about the device.
 _NO_IDENTITY = ("1.3.6.1.4.1.8072.", "0.0")
-_EXPLAIN_ROWS = 400
+_EXPLAIN_ROWS = 600
 SHORT_COLUMN = 8  # rows; a column up to that is asked value by value, twenty to a question
 
 
@@ -175,7 +175,7 @@ class SnmpSource:
         )
 
     async def explain(self) -> list[RawValue]:
-        """What the maps decode, and up to 400 raw values below the vendor's own tree, for writing a map."""
+        """What the maps decode, and up to 600 raw values below the vendor's own tree, for writing a map."""
         report = await self.read()
         rows = [
             RawValue(r.source, r.raw, f"{r.value:g} {r.unit}", f"{r.quantity} of {r.where}") for r in report.readings
@@ -185,19 +185,46 @@ class SnmpSource:
         seen = {row.source for row in rows}
         client = self._open()
         oid = _enterprise(self._device.get("object_id", "")) or "1.3.6.1.4.1"
+        columns: dict[str, int] = {}
         for _ in range(_EXPLAIN_ROWS):
             step = await client.next_after(oid)
             if step is None:
                 break
             oid = step[0]
             if oid not in seen:
-                rows.append(RawValue(oid, text(step[1]), "", ""))
+                rows.append(RawValue(oid, text(step[1]), tenths(step[1]), ""))
+            column = column_full(oid, columns)
+            if column:  # enough of that one: an event log of thousands of rows must not hide what stands behind it
+                rows.append(RawValue(f"{column}.*", "", "", "more rows of this column are left out"))
+                oid = f"{column}.4294967295"
         return rows
 
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
             self._client = None
+
+
+def column_full(oid: str, columns: dict[str, int]) -> str:
+    """The column that has had its share of rows with this one, or "". columns: rows seen, by column."""
+    parts = oid.split(".")
+    if parts[-1] == "0":
+        return ""  # a single value
+    for cut, most in ((1, 4), (2, 100)):  # the second may be a whole table, or a column of two indices
+        column = ".".join(parts[:-cut])
+        if len(parts) - cut < 9:
+            break
+        columns[column] = columns.get(column, 0) + 1
+        if columns[column] == most:
+            return column
+    return ""
+
+
+def tenths(value: Value) -> str:
+    """What a whole number would be with one or two decimals: makers mean it so as often as not."""
+    if isinstance(value, int) and not isinstance(value, bool) and 10 <= abs(value) < 1_000_000:
+        return f"/10: {value / 10:g}, /100: {value / 100:g}"
+    return ""
 
 
 def _once(readings: list[Measurement]) -> list[Measurement]:

@@ -73,3 +73,93 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["facility", "read", URL, "-o", "json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert (data["kind"], data["total_power_w"]) == ("bacnet", 812_500)
+
+
+class Controller:
+    """A bacpypes3 controller of 60 analog inputs and a counter, in this process; counts the questions it is asked."""
+
+    def __init__(self, port: int, *, many: bool = True, longest: int = 1476) -> None:
+        from bacpypes3.basetypes import Scale
+        from bacpypes3.ipv4.app import NormalApplication
+        from bacpypes3.local.analog import AnalogInputObject
+        from bacpypes3.local.device import DeviceObject
+        from bacpypes3.object import AccumulatorObject
+        from bacpypes3.pdu import IPv4Address
+
+        outer = self
+        self.asked: list[str] = []
+
+        class Server(NormalApplication):
+            async def do_ReadPropertyMultipleRequest(self, apdu: object) -> None:  # noqa: N802
+                outer.asked.append("many")
+                if many:
+                    await super().do_ReadPropertyMultipleRequest(apdu)
+                else:
+                    from bacpypes3.errors import UnrecognizedService
+
+                    raise UnrecognizedService
+
+            async def do_ReadPropertyRequest(self, apdu: object) -> None:  # noqa: N802
+                outer.asked.append("one")
+                await super().do_ReadPropertyRequest(apdu)
+
+        device = DeviceObject(
+            objectIdentifier=("device", 77),
+            objectName="controller",
+            vendorIdentifier=999,
+            maxApduLengthAccepted=longest,
+            segmentationSupported="no-segmentation" if longest < 1000 else "segmented-both",
+        )
+        self.app = Server(device, IPv4Address(f"127.78.6.1:{port}"))
+        for n in range(60):
+            self.app.add_object(
+                AnalogInputObject(
+                    objectIdentifier=("analog-input", n), objectName=f"AI {n}", presentValue=float(n), units="kilowatts"
+                )
+            )
+        counter = AccumulatorObject(
+            objectIdentifier=("accumulator", 1),
+            objectName="Energy",
+            presentValue=123_456,
+            scale=Scale(floatScale=0.1),
+            units="kilowatt-hours",
+            statusFlags=[0, 0, 0, 0],
+            eventState="normal",
+            outOfService=False,
+            maxPresValue=10**9,
+        )
+        self.app.add_object(counter)
+
+
+@pytest.mark.parametrize(
+    ("port", "many", "most"),
+    [(47911, True, 9), (47912, False, 61 * 8 + 4)],
+    ids=["several objects to a question", "without ReadPropertyMultiple"],
+)
+async def test_a_controller_of_many_objects(port: int, many: bool, most: int) -> None:
+    controller = Controller(port, many=many)
+    source = open_source(parse_url(f"bacnet://127.78.6.1:{port}/77?local=127.78.6.2:{port + 100}"))
+    try:
+        report = await source.read()
+        assert len(controller.asked) <= most
+        controller.asked.clear()
+        again = await source.poll()
+        assert len(controller.asked) <= (4 if many else 61 * 4)
+    finally:
+        await source.close()
+        controller.app.close()
+    for one in (report, again):
+        values = {r.where: (r.quantity, round(r.value, 3), r.unit) for r in one.readings}
+        assert len(values) == 61
+        assert values["AI 59"] == ("power", 59_000, "W")
+        assert values["Energy"] == ("energy", 12_345.6, "kWh")
+
+
+async def test_a_controller_with_short_answers() -> None:
+    controller = Controller(47913, longest=206)
+    source = open_source(parse_url("bacnet://127.78.6.1:47913/77?local=127.78.6.2:48013"))
+    try:
+        assert len((await source.read()).readings) == 61
+    finally:
+        await source.close()
+        controller.app.close()

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetctl.errors import ConfigError
-from fleetctl_modbus.decode import blocks, decode, guesses, score
+from fleetctl_modbus.decode import blocks, decode, guesses, power_of_ten, score
 from fleetctl_modbus.register_map import load_map, parse_map, quantity_of, shipped_maps
+from fleetctl_modbus.scan import MAX_ROWS, scan
+from fleetctl_modbus.source import RefusedError
 
 
 def point(kind: str, **more: object) -> object:
@@ -101,3 +103,46 @@ def test_wrong_maps_are_told(text: str) -> None:
 @given(st.lists(st.integers(0, 65535), min_size=1, max_size=4))
 def test_guesses_never_fail(registers: list[int]) -> None:
     assert "uint16" in guesses(registers)
+
+
+def test_a_scale_that_stands_in_a_register_and_an_offset() -> None:
+    one = point("int16", scale_at=5)  # SunSpec: W and W_SF
+    assert blocks([one], "error") == [("holding", 0, 1), ("holding", 5, 1)]  # type: ignore[list-item]
+    for raw, want in ((0xFFFE, -2), (0, 0), (3, 3), (0x8000, None), (200, None)):
+        assert power_of_ten(one, {("holding", 5): raw}) == want  # type: ignore[arg-type]
+    assert power_of_ten(one, {}) is None  # type: ignore[arg-type]
+    assert decode(one, [2301], -1) == pytest.approx(230.1)  # type: ignore[arg-type]
+    assert decode(one, [2301], None) is None, "a value whose scale is unknown is unknown"  # type: ignore[arg-type]
+    assert decode(point("uint16", scale=0.1, offset=-40), [650]) == pytest.approx(25)  # type: ignore[arg-type]
+
+
+class Meter:
+    """Answers registers 100 to 105 of the holding area one by one and in blocks inside them; counts questions."""
+
+    def __init__(self, registers: dict[int, int]) -> None:
+        self.registers, self.asked = registers, 0
+
+    async def read(self, area: str, first: int, count: int) -> list[int]:
+        self.asked += 1
+        found = [self.registers.get(first + i) for i in range(count)]
+        if area != "holding" or any(v is None for v in found):
+            raise RefusedError(2, "no such register")
+        return [v for v in found if v is not None]
+
+
+async def test_an_unknown_meter_is_searched_for_what_answers() -> None:
+    meter = Meter(dict(enumerate([0x4366, 0x8000, 0, 2301, 0, 0, 0, 0, 0, 0], 100)))
+    rows = await scan(meter.read, shipped_maps(), RefusedError)
+    assert [r.source.split()[1] for r in rows] == [str(n) for n in range(100, 107)], "zeros among zeros are left out"
+    assert rows[0].decoded.startswith("float32 230.5")
+    assert "uint16 2301" in rows[3].decoded
+    assert meter.asked < 400
+    sunspec = Meter(dict(enumerate([0x5375, 0x6E53, 1, 66], 40000)))
+    assert "SunSpec" in (await scan(sunspec.read, (), RefusedError))[0].note
+
+
+async def test_a_device_that_answers_everything_is_not_read_for_ever() -> None:
+    meter = Meter({n: n % 7 + 1 for n in range(65_536)})
+    rows = await scan(meter.read, shipped_maps(), RefusedError)
+    assert len(rows) == MAX_ROWS + 1
+    assert "start=ADDRESS" in rows[-1].note

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from fleetctl.errors import ConfigError
 from fleetctl.model.facility import SourceTrouble
 from fleetctl_snmp.decode import Decoded, columns_of, decode, total_power
-from fleetctl_snmp.device_map import load_map, parse_map, shipped_maps
+from fleetctl_snmp.device_map import known_maps, load_map, parse_map, shipped_maps
+from fleetctl_snmp.source import column_full, tenths
 
 E = "1.3.6.1.4.1."
 UPS = "1.3.6.1.2.1.33.1."
@@ -187,3 +190,34 @@ def test_any_value_in_any_column_is_read_without_a_crash(name: str, value: objec
 )
 def test_scales_of_the_makers_own(name: str, columns: object, scalars: object, want: object) -> None:
     assert by_oid(read(name, columns, **scalars)) == want  # type: ignore[arg-type]
+
+
+def test_a_log_of_thousands_of_rows_does_not_hide_what_stands_behind_it() -> None:
+    seen: dict[str, int] = {}
+    log = [f"{E}13742.6.7.1.2.{n}" for n in range(1, 40)]
+    assert [i for i, oid in enumerate(log) if column_full(oid, seen)] == [3], "four rows of a column are enough"
+    assert not any(column_full(f"{E}99.1.2.{n}.0", seen) for n in range(500)), "single values all stay"
+    wide = [column_full(f"{E}99.3.1.{c}.{i}", seen) for c in range(1, 20) for i in (1, 2)]
+    assert not any(wide), "a table of many columns stays"
+
+
+def test_whole_numbers_with_decimals_to_choose_from() -> None:
+    assert tenths(2301) == "/10: 230.1, /100: 23.01"
+    assert [tenths(v) for v in (2, True, b"230", "x", None, 10**9)] == [""] * 6
+
+
+def test_ones_own_maps_come_before_the_shipped_ones(tmp_path: Path) -> None:
+    point = '[[point]]\noid = "1.3.6.1.4.1.99.1.2.3.0"\nquantity = "power"\nunit = "W"\nwhere = "device"\n'
+    head = 'title = "mine"\nsource = "the label"\npresent = ["1.3.6.1.4.1.99"]\n'
+    (tmp_path / "apc-rpdu.toml").write_text(head + point)
+    (tmp_path / "new.toml").write_text(head + point)
+    known = {m.name: m for m in known_maps(tmp_path)}
+    assert (known["apc-rpdu"].title, known["new"].title) == ("mine", "mine")
+    assert len(known) == len(shipped_maps()) + 1
+    assert load_map("new", tmp_path).points[0].quantity == "power"
+    with pytest.raises(ConfigError, match="no folder"):
+        known_maps(tmp_path / "nowhere")
+    (tmp_path / "broken.toml").write_text("title = ")
+    known_maps.cache_clear()
+    with pytest.raises(ConfigError, match="broken"):
+        known_maps(tmp_path)
