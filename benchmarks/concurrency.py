@@ -52,7 +52,7 @@ from fleetctl.operations import (
 )
 from fleetctl.scheduler.backend import BackendNode, BackendView, Capability, is_ours
 from fleetctl.scheduler.hooks import finish_ending, open_hooks, run_hook
-from fleetctl.scheduler.process_ends import finish_pass, prepare_passes, send_pass
+from fleetctl.scheduler.process_ends import YOUNGER_S, finish_pass, prepare_passes, send_pass
 from fleetctl.scheduler.telling import look, tell
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.audit import iter_audit, verify_entries
@@ -407,6 +407,7 @@ class History:
     def processes(self) -> None:
         """Work without a lease begins and ends by itself; a number may go to somebody who holds no card."""
         host, pid = self.random.choice(NODES + OUTSIDE), 100
+        self.hosts.up += YOUNGER_S + 1  # a kernel goes through all other numbers first
         if self.random.random() < 0.7:
             self.hosts.live[host, pid] = LiveProcess(
                 self.hosts.up, self.random.random() < 0.5, self.random.random() < 0.5
@@ -421,8 +422,8 @@ class History:
         conn = self.db.conn
         conn.execute("DELETE FROM processes")
         conn.executemany(
-            "INSERT INTO processes (host, pid, device, at) SELECT id, ?, name || '-1', ? FROM hosts WHERE name = ?",
-            [(pid, self.now, host) for (host, pid), one in self.hosts.live.items() if one.on_card],
+            "INSERT INTO processes (host, pid, device, at, up_s) SELECT id, ?, name || '-1', ?, ? FROM hosts WHERE name = ?",
+            [(pid, self.now, self.hosts.up, host) for (host, pid), one in self.hosts.live.items() if one.on_card],
         )
 
     def ends(self) -> None:

@@ -36,7 +36,7 @@ from fleetctl.store.scheduler_facts import get_fact
 DRAINER = Actor(ActorKind.RULE, "drainer")
 PASS_TIMEOUT_S = 20.0
 AT_ONCE = 200  # processes of one host in one pass; the rest comes with the next
-YOUNGER_S = 2  # two clocks are cut to whole seconds before they are compared
+YOUNGER_S = 2  # clocks are cut to whole seconds, and a tool takes its time; no host gives a number anew so soon
 _TEXT = 200  # characters kept of a command line
 
 _STATES = {
@@ -61,10 +61,12 @@ class PreparedPass:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a host says of one number: a live process. started: ticks after boot; age_s: by the host's own clock."""
+    """What a host says of one number: a live process. started: ticks after boot; started_s: the same in seconds; age_s:
+    by the host's own clock."""
 
     pid: int
     started: int
+    started_s: float
     age_s: float
     user: str
     name: str
@@ -144,7 +146,7 @@ def read_answer(text: str) -> Answer:
                 boot_id, up, hz = rest[0], float(rest[1]), float(rest[2]) or 100.0
             elif word == "seen" and boot_id:
                 pid, started = int(rest[0]), int(rest[1])
-                seen.append(Seen(pid, started, up - started / hz, *(_plain(x) for x in rest[2:5])))
+                seen.append(Seen(pid, started, started / hz, up - started / hz, *(_plain(x) for x in rest[2:5])))
             elif word in _STATES and boot_id:
                 said[int(rest[0]), int(rest[1])] = word, _plain(rest[2])
         except (ValueError, IndexError, TypeError):
@@ -281,7 +283,10 @@ def _note_trouble(db: Connections, prepared: PreparedPass, why: str, now: int) -
 
 
 def _found(prepared: PreparedPass, answer: Answer, ignored: Collection[str], now: int) -> list[ProcessEnd]:
-    """Processes that are surely those that were seen on the cards: they are as old as that sighting, or older."""
+    """Processes that are surely those that were seen on the cards: they are as old as that sighting, or older.
+
+    By the host's uptime, which no clock step moves, and by ours, which a reboot of the host does not set back.
+    """
     by_pid = {d.pid: d for d in prepared.due}
     named = {p.pid for p in prepared.known}
     found = []
@@ -289,8 +294,10 @@ def _found(prepared: PreparedPass, answer: Answer, ignored: Collection[str], now
         due = by_pid.get(seen.pid)
         if due is None or due.pid in named or seen.name in ignored:
             continue
+        if due.seen_up_s is None or seen.started_s > due.seen_up_s + YOUNGER_S:
+            continue  # the number went to another process since, or nobody can tell
         if seen.age_s + YOUNGER_S < prepared.at - due.seen_at:
-            continue  # the number went to another process since
+            continue  # likewise, in another boot
         found.append(
             ProcessEnd(
                 plan=due.plan,

@@ -25,7 +25,7 @@ OPEN = (EndState.FOUND, EndState.TOLD, EndState.KILLED, EndState.REFUSED)
 @dataclass(frozen=True, slots=True)
 class DueProcess:
     """A process on a card whose drain says that work is ended now. card: "" for a drain of the whole node; seen_at:
-    it was there then (console clock); version: of the node's or the card's wish."""
+    it was there then (console clock); seen_up_s: the same by its host's uptime; version: of the node's or card's wish."""
 
     host: str
     card: str
@@ -36,6 +36,7 @@ class DueProcess:
     name: str | None
     user: str | None
     seen_at: int
+    seen_up_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,10 @@ def list_due_processes(conn: sqlite3.Connection, now: int, ignored: Collection[s
     """Processes on nodes and cards whose drain is past its deadline, by host and number. now: epoch seconds."""
     marks = _IS_WORK.format(",".join("?" * len(ignored)))
     rows = conn.execute(
-        "SELECT a.host, '', COALESCE(a.plan, ''), a.version, p.pid, p.device, p.name, p.user, p.at"
+        "SELECT a.host, '', COALESCE(a.plan, ''), a.version, p.pid, p.device, p.name, p.user, p.at, p.up_s"
         " FROM node_admin a JOIN hosts h ON h.name = a.host JOIN processes p ON p.host = h.id"
         f" WHERE {_IS_DUE.format('a')} AND {marks}"
-        " UNION ALL SELECT c.host, c.card, COALESCE(c.plan, ''), c.version, p.pid, p.device, p.name, p.user, p.at"
+        " UNION ALL SELECT c.host, c.card, COALESCE(c.plan, ''), c.version, p.pid, p.device, p.name, p.user, p.at, p.up_s"
         " FROM card_admin c JOIN hosts h ON h.name = c.host JOIN processes p ON p.host = h.id AND p.device = c.card"
         f" WHERE {_IS_DUE.format('c')} AND {marks} ORDER BY 1, 5, 2",
         (now, *ignored, now, *ignored),

@@ -123,15 +123,23 @@ def _save_processes(conn: sqlite3.Connection, memory: HostMemory, report: HostRe
     if rough == memory.processes:
         return
     memory.processes = rough
+    up_s = _uptime_s(report)
     conn.execute("DELETE FROM processes WHERE host = ?", (memory.id,))
     conn.executemany(
-        "INSERT OR REPLACE INTO processes (host, pid, device, name, user, mem_used_bytes, at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO processes (host, pid, device, name, user, mem_used_bytes, at, up_s)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (memory.id, p.pid, clean_name(p.device), clean_name(p.name), clean_name(p.user), p.mem_used_bytes, at)
+            (memory.id, p.pid, *map(clean_name, (p.device, p.name, p.user)), p.mem_used_bytes, at, up_s)
             for p in report.processes[:_LINKS]
         ],
     )
+
+
+def _uptime_s(report: HostReport) -> float | None:
+    for block in report.blocks:
+        if block.kind == "host" and "uptime_s" in block.columns and block.rows:
+            return block.rows[0][block.columns.index("uptime_s")]
+    return None
 
 
 def _save_links(conn: sqlite3.Connection, memory: HostMemory, report: HostReport, at: int) -> None:

@@ -86,14 +86,26 @@ MEEK = "echo up; read word"
 STUBBORN = "trap '' TERM; echo up; while :; do read word; done"
 
 
+def uptime_s() -> float:
+    return float(Path("/proc/uptime").read_text().split()[0])
+
+
 def work(
-    fleet: SchedulerFleet, pid: int, *, host: str = "n01", card: int = 0, name: str = "python3", at: int = NOW
+    fleet: SchedulerFleet,
+    pid: int,
+    *,
+    host: str = "n01",
+    card: int = 0,
+    name: str = "python3",
+    at: int = NOW,
+    up_s: float | None = -1,
 ) -> None:
+    """A process on a card, as a report names it. up_s: uptime of the host then; -1: now."""
     with fleet.db.write() as conn:
         conn.execute(
-            "INSERT OR REPLACE INTO processes (host, pid, device, name, user, at)"
-            " SELECT id, ?, ?, ?, 'alice', ? FROM hosts WHERE name = ?",
-            (pid, f"{host}-{card}", name, at, host),
+            "INSERT OR REPLACE INTO processes (host, pid, device, name, user, at, up_s)"
+            " SELECT id, ?, ?, ?, 'alice', ?, ? FROM hosts WHERE name = ?",
+            (pid, f"{host}-{card}", name, at, uptime_s() if up_s == -1 else up_s, host),
         )
 
 
@@ -212,6 +224,20 @@ def test_one_younger_than_its_sighting_is_another_process(
     for _ in range(3):
         one_pass(fleet, here)
     assert (process.poll(), ends(fleet)) == (None, {})
+
+
+@pytest.mark.parametrize("ago_s", [60.0, None])
+def test_a_clock_of_ours_that_stepped_back_makes_nobody_older(
+    fleet: SchedulerFleet, here: ThisHost, start: Callable[[str], Started], ago_s: float | None
+) -> None:
+    """By our clock the sighting is just now; by the host's it is older than this process, or nobody knows."""
+    process = start(MEEK)
+    work(fleet, process.pid, up_s=None if ago_s is None else uptime_s() - ago_s)
+    drain(fleet)
+    one_pass(fleet, here)
+    one_pass(fleet, here)
+    assert ends(fleet) == {}
+    assert process.poll() is None
 
 
 def test_a_lease_ends_first_and_what_it_leaves_behind_afterwards(

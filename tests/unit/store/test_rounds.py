@@ -275,3 +275,13 @@ def test_ids_are_given_out_in_groups_of_one_kind(db: Database) -> None:
         groups = table(conn, "SELECT count(DISTINCT kind) FROM devices GROUP BY id / 16")
         assert set(groups) == {(1,)}
         assert table(conn, "SELECT count(*), max(id) FROM devices") == [(42, 55)]
+
+
+def test_a_process_is_seen_by_the_uptime_of_its_host(db: Database) -> None:
+    up = Block("host", ("load1", "uptime_s"), (Device("host", "a"),), ((0.5, 4711.5),))
+    process = Process(7, "GPU-0", "python", "ann")
+    told = [("a", (up,)), ("b", ())]
+    save_reports(db, T, [HostReport(n, T, Reach.FRESH, blocks=blocks, processes=(process,)) for n, blocks in told])
+    with db.read() as conn:
+        rows = conn.execute("SELECT h.name, p.up_s FROM processes p JOIN hosts h ON h.id = p.host ORDER BY 1")
+        assert rows.fetchall() == [("a", 4711.5), ("b", None)]
