@@ -75,6 +75,15 @@ class Line:
             bucket = self._buckets[kind] = _Bucket(kind)
         bisect.insort(bucket.jobs, (key, job))
 
+    def move(self, job: int, kind: TaskClass, key: Key, other: Key) -> None:
+        """Give one who waits another place."""
+        jobs = self._buckets[kind].jobs
+        place = bisect.bisect_left(jobs, (key, job))
+        if place == len(jobs) or jobs[place][1] != job:  # its turn was kept
+            place = next(n for n, (_, waiting) in enumerate(jobs) if waiting == job)
+        del jobs[place]
+        bisect.insort(jobs, (other, job))
+
     def waiting(self) -> list[tuple[Key, int]]:
         """Everybody, in order."""
         return sorted(entry for bucket in self._buckets.values() for entry in bucket.jobs)

@@ -48,6 +48,11 @@ class Ends:
             self._running[share.node].pop(job, None)
             self.refresh(share.node)
 
+    def remaining(self, now: float) -> float:
+        """Card-seconds still to run, as expected."""
+        left = self._cards - now
+        return float(left[(left > 0.0) & (left < np.inf)].sum())
+
     def on(self, node: int) -> list[int]:
         """The jobs on a node."""
         return list(self._running[node])

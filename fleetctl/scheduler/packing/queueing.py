@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 from fleetctl.scheduler.packing.drain import Drain, DrainResult, displace
 from fleetctl.scheduler.packing.estimates import Estimator
-from fleetctl.scheduler.packing.line import Line
+from fleetctl.scheduler.packing.line import Key, Line
 from fleetctl.scheduler.packing.orders import Order
 from fleetctl.scheduler.packing.packer import Packer
 from fleetctl.scheduler.packing.promises import Ends
 from fleetctl.scheduler.packing.record import Decision, unwatched
 from fleetctl.scheduler.packing.state import Floats, Mask, Share
-from fleetctl.scheduler.packing.task import Task, TaskClass
+from fleetctl.scheduler.packing.task import WHOLE, Task, TaskClass
+from fleetctl.scheduler.packing.trust import Trust
 
 SAMPLES = 200  # of the fragments over time, at most
 
@@ -59,6 +60,12 @@ class Queue:
         self._lines: dict[str, Line] = {}
         self._running: dict[int, tuple[Task, Decision]] = {}
         self._left: dict[int, float] = {}  # seconds still to run of those a drain sent back
+        self._trust = Trust()
+        self._said: dict[int, float] = {}  # seconds expected when it came, of those that wait or run
+        self._places: dict[int, tuple[str, TaskClass, Key]] = {}  # of those that wait
+        self._waiting_work = 0.0  # card-seconds, as expected, of those that wait
+        self._came: list[int] = []  # who came at this moment
+        self._dues: list[tuple[float, int]] = []  # when a job has waited so long that it goes first
         self._possible: dict[TaskClass, bool] = {}
         self._events: list[tuple[float, int, int]] = []
         self._now = 0.0
@@ -84,9 +91,11 @@ class Queue:
             now = self._now = max(now, at)
             arrived, freed = self._take_events(at, now)
             began = self._clock()
+            self._hurry(now)
             starts = self._serve(now, None if freed else arrived)
             if starts:
                 result.took_s.extend([(self._clock() - began) / starts] * starts)
+            self._set_dues(now)
             turns += 1
             watch(len(result.decisions), len(self._tasks))
             if turns % sample_every == 0:
@@ -133,11 +142,37 @@ class Queue:
     def _enqueue(self, number: int) -> str:
         task = self._tasks[number]
         kind, line = self._order.kind(task), self._order.line(task)
-        key = self._order.key(task, self._estimator.expect(task), self._packer.is_gang(kind))
+        said = self._said[number] = self.expected(number)
+        key = (0, 1, self._order.key(task, self._trust.weigh(said), self._packer.is_gang(kind)))
         if line not in self._lines:
             self._lines[line] = Line(self._packer, self._ends, self._order)
-        self._lines[line].add(number, kind, (0, 1, key))
+        self._lines[line].add(number, kind, key)
+        self._places[number] = line, kind, key
+        self._came.append(number)
+        self._waiting_work += said * task.kind.cards
         return line
+
+    def _set_dues(self, now: float) -> None:
+        """Those who came and did not start: until when they may be passed."""
+        waiting = [number for number in self._came if number in self._places]
+        self._came.clear()
+        if not waiting or not self._order.patience:
+            return
+        work = self._waiting_work + self._ends.remaining(now)
+        seconds = self._order.patience * self._trust.bias / max(1, self._packer.total_milli // WHOLE)
+        for number in waiting:
+            ahead = max(0.0, work - self._said[number] * self._tasks[number].kind.cards)
+            heapq.heappush(self._dues, (now + seconds * ahead, number))
+
+    def _hurry(self, now: float) -> None:
+        """Who has waited `patience` times what was ahead when it came goes first, the oldest before the others."""
+        while self._dues and self._dues[0][0] <= now:
+            _, number = heapq.heappop(self._dues)
+            if number in self._places:
+                line, kind, key = self._places[number]
+                first = (-1, 1, self._tasks[number].submit_s)
+                self._lines[line].move(number, kind, key, first)
+                self._places[number] = line, kind, first
 
     def _end(self, number: int, at: float) -> bool:
         found = self._running.get(number)
@@ -147,7 +182,9 @@ class Queue:
         self._packer.release(made.shares)
         self._ends.stop(number, made.shares)
         self.result.ended_s[number] = at
+        said = self._said.pop(number)
         if task.duration_s is not None:
+            self._trust.learn(said, task.duration_s, task.kind.cards)
             self._estimator.learn(task, task.duration_s)
         return True
 
@@ -187,6 +224,8 @@ class Queue:
 
     def start(self, job: int, shares: tuple[Share, ...], expected: float) -> None:
         task, now = self._tasks[job], self._now
+        del self._places[job]
+        self._waiting_work -= self._said[job] * task.kind.cards
         self._packer.apply(shares)
         runs = self._left.pop(job, task.duration_s)
         end = None if runs is None else now + runs

@@ -11,7 +11,7 @@ from benchmarks.check_placements import check_files
 from fleetctl.errors import UsageError
 from fleetctl.scheduler.packing.drain import Drain
 from fleetctl.scheduler.packing.node import NodeSpec
-from fleetctl.scheduler.packing.orders import ORDERS
+from fleetctl.scheduler.packing.orders import ORDERS, PATIENCE
 from fleetctl.scheduler.packing.record import Decision, placement_lines
 from fleetctl.scheduler.packing.replay import Choices, parse_policy, replay
 from fleetctl.scheduler.packing.task import Task, TaskClass
@@ -150,6 +150,18 @@ def test_a_drain_moves_running_jobs_or_puts_them_back_in_line() -> None:
 
     figures, decisions = play(jobs[:3], "fleet", drains=(Drain(frozenset({0, 1}), at=40.0),))
     assert figures["drains"][0]["placed_again_pct"] == 50.0
+
+
+def test_who_has_waited_long_enough_goes_first() -> None:
+    """A long gang is passed by short jobs that keep coming, but not for ever."""
+    short = [job(f"s{n}", 10 + 5 * n, 10, 8) for n in range(400)]
+    jobs = [job("first", 0, 100, 32), job("gang", 1, 5000, 32), *short]
+    _, decisions = play(jobs, "fleet", "exact")
+    start = {d.job: d.time_s for d in decisions}
+    assert start["s0"] == 100.0  # passes the gang
+    assert start["gang"] < PATIENCE * 110 + 20
+    waited = sum(1 for n in range(400) if start[f"s{n}"] > start["gang"])
+    assert waited > 200
 
 
 def test_figures_by_hand() -> None:
