@@ -293,6 +293,13 @@ class Scheduler:
     every_s: float = setting("cadence of reading; 0: that of a round", default=0.0, unit="s", minimum=0, maximum=3600)
     timeout_s: float = setting("limit of one of its commands", default=20.0, unit="s", minimum=1, maximum=600)
     gres: str = setting("its name for accelerators, for jobs we submit", default="gpu", example="gpu")
+    rest: str = setting(
+        "address of its REST daemon (slurmrestd 24.11 and later) instead of its commands: http://, https:// or unix:",
+        default="",
+    )
+    token_file: str = setting("file of mode 0600 with the token for `rest`", default="")
+    token_command: str = setting("command that prints it instead: scontrol token lifespan=600", default="")
+    tls_ca: str = setting("PEM file of the CA that signed the certificate of `rest`", default="")
     read_only: bool = setting("never change anything there", default=False)
     reserve_for: str = setting(
         "whom a reservation for a tenant is made out to there",

@@ -5,6 +5,6 @@ from fleetctl.plugin import Plugin
 plugin = Plugin(
     name="slurm",
     title="Slurm",
-    doc="Slurm 22.05 to 26.05 through its own commands, over SSH to a login node or on this machine",
-    backends={"slurm": "fleetctl_slurm.backend:SlurmBackend"},
+    doc="Slurm 22.05 to 26.05 by its own commands, over SSH to a login node or here, or by slurmrestd from 24.11 on",
+    backends={"slurm": "fleetctl_slurm.rest_backend:make_slurm"},
 )

@@ -7,7 +7,7 @@ and more than a few of them make the whole answer unreadable: an empty list is n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fleetctl.errors import ParseError
@@ -75,6 +75,11 @@ class NodeAnswer:
         """Node -> indices of the cards given to jobs, where they are printed."""
         return {host: record.used for host, record in self.first.items() if record.used}
 
+    @property
+    def whole(self) -> dict[str, int]:
+        """Nodes all of whose cards are given to jobs, with their number."""
+        return {host: n.cards for host, n in self.nodes.items() if n.cards and n.cards == n.cards_used}
+
     def gres(self, hosts: Iterable[str]) -> str:
         """What the cards of these nodes are called there: gpu, npu. "" where they have none or of several names."""
         names = {self.first[host].gres for host in hosts if host in self.first}
@@ -106,7 +111,7 @@ def parse_nodes(
         if partition:
             members.setdefault(partition, []).append(host)
             of[host].append(partition)
-    _refuse_bad(answer.bad, len(records), "sinfo")
+    refuse_bad(answer.bad, len(records), "sinfo")
     answer.partitions = {name: tuple(hosts) for name, hosts in members.items()}
     for host, record in answer.first.items():
         its, last = tuple(of[host]), before.nodes.get(host)
@@ -125,11 +130,15 @@ def _node_names(text: str, rename: Callable[[str], str]) -> tuple[str, str] | No
 
 
 def _node_record(host: str, text: str) -> NodeRecord:
-    row = text.lstrip("\r\n").split("|", len(NODE_FIELDS) - 1)
+    return node_record(host, text.lstrip("\r\n").split("|", len(NODE_FIELDS) - 1))
+
+
+def node_record(host: str, row: Sequence[str]) -> NodeRecord:
+    """row: values of NODE_FIELDS, whoever told them."""
     return NodeRecord(_node(host, row), parse_indices(row[5]) or (), card_name(row[4]))
 
 
-def _node(host: str, row: list[str]) -> BackendNode:
+def _node(host: str, row: Sequence[str]) -> BackendNode:
     state = parse_state(row[3])
     busy = is_busy(state, count_allocated_cpus(row[6]))
     # 24.11 keeps the reason of the last drain on a node that is back: it says nothing any more.
@@ -166,12 +175,16 @@ def parse_jobs(
             bad += 1
         else:
             jobs[record] = job
-    _refuse_bad(bad, len(records), "squeue")
+    refuse_bad(bad, len(records), "squeue")
     return jobs, bad
 
 
 def _job(text: str, rename: Callable[[str], str]) -> BackendJob | None:
-    row = text.lstrip("\r\n").split("|", len(JOB_FIELDS) - 1)
+    return job_of(text.lstrip("\r\n").split("|", len(JOB_FIELDS) - 1), rename)
+
+
+def job_of(row: Sequence[str], rename: Callable[[str], str]) -> BackendJob | None:
+    """row: values of JOB_FIELDS, whoever told them; None for one of another form."""
     if len(row) != len(JOB_FIELDS) or not row[0].strip() or not row[1].strip():
         return None
     nodes = int(row[5]) if row[5].isdecimal() and len(row[5]) < 9 else None
@@ -259,7 +272,7 @@ def _records(text: str, nonce: str) -> list[str]:
     return whole
 
 
-def _refuse_bad(bad: int, total: int, tool: str) -> None:
+def refuse_bad(bad: int, total: int, tool: str) -> None:
     if bad > max(1.0, total * _BAD_SHARE) or (bad and bad == total):
         raise ParseError(
             f"{bad} of {total} records of {tool} are of a form nobody here knows",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from fleetctl.clock import Clock
 from fleetctl.config.schema import Scheduler
@@ -36,7 +36,8 @@ from fleetctl_slurm.answers import (
     parse_nodes,
     parse_reservations,
 )
-from fleetctl_slurm.cards import DETAILS_COMMAND, Cards, Key, jobs_to_ask, join, key_of, parse_details
+from fleetctl_slurm.cards import DETAILS_COMMAND, CardBook, parse_details
+from fleetctl_slurm.names import Names
 from fleetctl_slurm.rights import RIGHTS_COMMANDS, Rights, read_rights
 from fleetctl_slurm.script import Part, script, split
 from fleetctl_slurm.words import is_name
@@ -44,9 +45,9 @@ from fleetctl_slurm.words import is_name
 PING_TIMEOUT_S = 5.0  # a dead controller answers `scontrol ping` in 0.2 s, and every other question after 10 s
 RIGHTS_FOR_S = 600.0  # rights change rarely, and asking for them takes a slurmdbd where there is one
 MAX_BYTES = 32 * 1024 * 1024  # 12,500 nodes in three partitions and 20,000 jobs print 10 MB
-_JOB = re.compile(r"\d{1,10}(?:_\d{1,9})?")
+JOB_ID = re.compile(r"\d{1,10}(?:_\d{1,9})?")
 # Holds its nodes until its time is over; exec, so that the signal of scancel reaches it.
-_HOLD = "#!/bin/sh\nexec sleep 2147483647\n"
+HOLD = "#!/bin/sh\nexec sleep 2147483647\n"
 _KNOWN = ((22, 5), (26, 5))  # releases the output was compared on
 
 
@@ -61,15 +62,9 @@ class SlurmBackend:
         self._rights_at = 0.0
         self._nodes = NodeAnswer()  # of the round before, and its jobs by the text of their records
         self._jobs: dict[str, BackendJob] = {}
-        self._cards: dict[Key, dict[str, Cards]] = {}  # of jobs that share a node
-        self._placed: dict[str, tuple[BackendJob, BackendJob]] = {}  # as read, and with its cards
-        before, found, after = settings.node_pattern.partition("{name}")
-        if not found:
-            raise UsageError(
-                f"{settings.endpoint}: node_pattern {settings.node_pattern!r} has no {{name}}",
-                hint='write for example "{name}" or "{name}-ib"',
-            )
-        self._before, self._after = before, after
+        self._cards = CardBook()
+        names = Names(settings)
+        self._host, self._node = names.host, names.node
 
     @property
     def name(self) -> str:
@@ -116,26 +111,13 @@ class SlurmBackend:
     async def _with_cards(self, jobs: list[BackendJob], nodes: NodeAnswer) -> list[BackendJob]:
         """The jobs with the cards they hold. One more question, and only when jobs that share a node have begun."""
         used = nodes.used
-        unknown = jobs_to_ask(jobs, used, self._cards)
-        if unknown:
-            try:
+        missing = self._cards.missing(jobs, used)
+        if missing:
+            with contextlib.suppress(FleetctlError):  # nice to know: the round does not fail for it
                 parts = await self._ask({"details": DETAILS_COMMAND}, secrets.token_hex(8))
                 told = parse_details(self._text(parts, "details"))
-            except FleetctlError:
-                told = {}  # nice to know: the round does not fail for it, and the next one asks again
-            if told:
-                self._cards |= {key: {self._host(n): c for n, c in told.get(key[0], {}).items()} for key in unknown}
-        running = {key_of(job) for job in jobs if job.hosts}
-        self._cards = {key: cards for key, cards in self._cards.items() if key in running}
-        whole = {h: n.cards for h, n in nodes.nodes.items() if n.cards and n.cards == n.cards_used}
-        before, self._placed = self._placed, {}
-        for job, places in zip(jobs, join(jobs, used, whole, self._cards), strict=True):
-            last = before.get(job.id)
-            if last is not None and last[0] is job and last[1].places == places:
-                self._placed[job.id] = last  # the very object of the round before
-            else:
-                self._placed[job.id] = job, replace(job, places=places) if places else job
-        return [placed for _job, placed in self._placed.values()]
+                self._cards.learn(missing, {j: {self._host(n): c for n, c in by.items()} for j, by in told.items()})
+        return self._cards.place(jobs, used, nodes.whole)
 
     async def read_node(self, host: str) -> BackendNode:
         nonce = secrets.token_hex(8)
@@ -156,7 +138,7 @@ class SlurmBackend:
 
     async def drain(self, host: str, reason: str) -> None:
         await self._change(
-            "scontrol", "update", f"nodename={self._node(host)}", "state=drain", f"reason={_plain(reason)}"
+            "scontrol", "update", f"nodename={self._node(host)}", "state=drain", f"reason={plain(reason)}"
         )
 
     async def resume(self, host: str) -> None:
@@ -170,8 +152,8 @@ class SlurmBackend:
         nodes = ",".join(self._node(h) for h in hosts)
         if not nodes:
             raise UsageError("a reservation of no node")
-        words = [f"reservationname={full}", f"starttime={_moment(start_at)}", f"nodes={nodes}"]
-        words.append(f"endtime={_moment(end_at)}" if end_at is not None else "duration=infinite")
+        words = [f"reservationname={full}", f"starttime={moment(start_at)}", f"nodes={nodes}"]
+        words.append(f"endtime={moment(end_at)}" if end_at is not None else "duration=infinite")
         if maint:
             words += ["users=root", "flags=maint,ignore_jobs"]
         else:
@@ -193,33 +175,33 @@ class SlurmBackend:
         """Queue a batch script; its id. The comment carries our mark."""
         if not script.startswith("#!"):
             raise UsageError("a batch script begins with #!", hint="#!/bin/sh")
-        words = [f"--job-name={_plain(name)}", f"--nodes={nodes}", f"--time={_minutes(duration_s)}"]
+        words = [f"--job-name={plain(name)}", f"--nodes={nodes}", f"--time={minutes(duration_s)}"]
         words += [f"--partition={partition}"] if partition else []
         words += [f"--gres={self._gres(partition)}:{cards}"] if cards else []
         return await self._sbatch(words, mark, script)
 
     async def hold(self, wanted: Allocation, mark: str) -> str:
         """Queue a batch job that sleeps on its nodes; their tenant works there with `srun --overlap --jobid=ID`."""
-        words = [f"--job-name=fleetctl-{_plain(wanted.tenant)}", f"--nodes={wanted.nodes}", "--no-requeue"]
+        words = [f"--job-name=fleetctl-{plain(wanted.tenant)}", f"--nodes={wanted.nodes}", "--no-requeue"]
         if wanted.exclusive or not wanted.cards:
             words.append("--exclusive")
         if wanted.cards:
             words.append(f"--gres={self._gres(wanted.partition)}:{wanted.cards}")
         words += [f"--partition={wanted.partition}"] if wanted.partition else []
-        words += [f"--time={_minutes(wanted.duration_s)}"] if wanted.duration_s is not None else []
-        words += [f"--begin={_moment(wanted.begin_at)}"] if wanted.begin_at is not None else []
+        words += [f"--time={minutes(wanted.duration_s)}"] if wanted.duration_s is not None else []
+        words += [f"--begin={moment(wanted.begin_at)}"] if wanted.begin_at is not None else []
         words += [f"--reservation={MARK}{wanted.reservation}"] if wanted.reservation else []
         words += [f"--exclude={fold(self._node(h) for h in wanted.not_on)}"] if wanted.not_on else []
         if self._settings.reserve_for == "accounts" and is_name(wanted.tenant):
             words.append(f"--account={wanted.tenant}")
-        return await self._sbatch(words, mark, _HOLD)
+        return await self._sbatch(words, mark, HOLD)
 
     async def _sbatch(self, words: Sequence[str], mark: str, script: str) -> str:
         # --chdir: the folder we stand in on the login node need not exist on a compute node.
         fixed = ("sbatch", "--parsable", f"--comment=[fleetctl {mark}]", "--output=/dev/null", "--chdir=/")
         part = await self._change(*fixed, *words, stdin=script.encode())
         job = part.out.strip().split(";")[0]
-        if not _JOB.fullmatch(job):
+        if not JOB_ID.fullmatch(job):
             raise ParseError(f"{self.name} took the job but named no id: {part.out[:80]!r}", hint="look at `squeue`")
         return job
 
@@ -230,15 +212,15 @@ class SlurmBackend:
         parts = await self._ask({"ping": ("scontrol", "ping"), "jobs": command}, nonce, ping=True)
         for record in self._text(parts, "jobs").split(f"|{nonce}|"):
             job, _, comment = record.strip().partition("|")
-            if mark_of(comment) == mark and _JOB.fullmatch(job):
+            if mark_of(comment) == mark and JOB_ID.fullmatch(job):
                 return job
         return ""
 
     async def set_end(self, job: str, start_at: int, end_at: int | None) -> None:
         """Slurm lets a plain user only shorten."""
-        if not _JOB.fullmatch(job):
+        if not JOB_ID.fullmatch(job):
             raise UsageError(f"{job!r} is no job id of {self.name}")
-        limit = "UNLIMITED" if end_at is None else str(_minutes(end_at - start_at))
+        limit = "UNLIMITED" if end_at is None else str(minutes(end_at - start_at))
         await self._change("scontrol", "update", f"jobid={job}", f"timelimit={limit}")
 
     def _gres(self, partition: str) -> str:
@@ -247,7 +229,7 @@ class SlurmBackend:
 
     async def cancel(self, job: str) -> None:
         """Raises NotFoundError for a job it does not know: scancel itself says nothing then."""
-        if not _JOB.fullmatch(job):
+        if not JOB_ID.fullmatch(job):
             raise UsageError(f"{job!r} is no job id of {self.name}", hint="a number, or a number_index of an array")
         nonce = secrets.token_hex(8)
         parts = await self._ask({"job": ("squeue", "-h", "-a", "-j", job, "-O", "JobID:|")}, nonce)
@@ -268,7 +250,7 @@ class SlurmBackend:
                 f" partitions, {len(view.jobs)} jobs, {len(view.reservations)} reservations",
             )
         ]
-        if not _is_known(view.version):
+        if not is_known(view.version):
             text = f"version {view.version or 'unknown'} was never compared; 22.05 to 26.05 were"
             found.append(Advice("warn", text, "compare `fleetctl nodes` with `sinfo -N` once"))
         if self._settings.read_only:
@@ -323,7 +305,7 @@ class SlurmBackend:
             return
         said = ping.err or ping.out.strip() or stderr.strip()
         raise UnreachableError(
-            f"{self.name}: the controller does not answer ({_short(said) or 'nothing was said'})",
+            f"{self.name}: the controller does not answer ({short(said) or 'nothing was said'})",
             hint="what it said last stays, with its age; look at slurmctld there",
         )
 
@@ -335,7 +317,7 @@ class SlurmBackend:
             raise ParseError(f"{self.name}: half an answer, {name} is cut short", hint="asked again at the next round")
         if part.status != 0:
             raise ParseError(
-                f"{self.name}: the query for {name} failed: {_short(part.err)}", hint="try it by hand there"
+                f"{self.name}: the query for {name} failed: {short(part.err)}", hint="try it by hand there"
             )
         return part.out
 
@@ -352,7 +334,7 @@ class SlurmBackend:
         raise self._meaning(part, words)
 
     def _meaning(self, part: Part, words: Sequence[str]) -> FleetctlError:
-        said, low = _short(part.err or part.out), (part.err + part.out).lower()
+        said, low = short(part.err or part.out), (part.err + part.out).lower()
         what = f"{self.name}: {' '.join(words[:3])}"
         if part.status is None or part.timed_out:
             return TimedOutError(
@@ -378,43 +360,30 @@ class SlurmBackend:
             self._rights, self._rights_at = read_rights(parts, prefix=self._settings.prefix), now
         return self._rights
 
-    # -- names --------------------------------------------------------------------------------------------------------
-
-    def _host(self, node: str) -> str:
-        """The inventory's name for one of its nodes; a node that does not fit the pattern keeps its own."""
-        inner = node.removeprefix(self._before).removesuffix(self._after)
-        return inner if inner and f"{self._before}{inner}{self._after}" == node else node
-
-    def _node(self, host: str) -> str:
-        node = f"{self._before}{host}{self._after}"
-        if not is_name(node):
-            raise UsageError(f"{node!r} cannot be the name of a node")
-        return node
-
     @staticmethod
     def _version(text: str) -> str:
         match = re.search(r"\b(\d{2}\.\d{2}(?:\.\d{1,3})?)\b", text)
         return match[1] if match else ""
 
 
-def _is_known(version: str) -> bool:
+def is_known(version: str) -> bool:
     match = re.match(r"(\d+)\.(\d+)", version)
     return match is not None and _KNOWN[0] <= (int(match[1]), int(match[2])) <= _KNOWN[1]
 
 
-def _minutes(seconds: int) -> int:
+def minutes(seconds: int) -> int:
     """Time limits of Slurm are whole minutes."""
     return max(1, -(-seconds // 60))
 
 
-def _moment(at: int) -> str:
+def moment(at: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """One printable line: a reason is shown on many terminals."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     return " ".join(text.split())[:200]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from fleetctl.scheduler.backend import BackendJob
@@ -121,3 +122,35 @@ def _shared(running: Iterable[BackendJob]) -> set[str]:
         for host in job.hosts:
             (shared if host in seen else seen).add(host)
     return shared
+
+
+class CardBook:
+    """What is known of the cards of running jobs, from round to round."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, Mapping[str, Cards]] = {}
+        self._placed: dict[str, tuple[BackendJob, BackendJob]] = {}  # as read, and with its cards
+
+    def missing(self, jobs: Sequence[BackendJob], used: Mapping[str, Cards]) -> list[Key]:
+        """Jobs whose cards have to be asked for."""
+        return jobs_to_ask(jobs, used, self._known)
+
+    def learn(self, asked: Iterable[Key], told: Mapping[str, Mapping[str, Cards]]) -> None:
+        """told: job -> host -> cards. An empty answer is none: it is asked again."""
+        if told:
+            self._known |= {key: told.get(key[0], {}) for key in asked}
+
+    def place(
+        self, jobs: Sequence[BackendJob], used: Mapping[str, Cards], whole: Mapping[str, int]
+    ) -> list[BackendJob]:
+        """The jobs with their cards; the very objects of the round before where nothing changed."""
+        running = {key_of(job) for job in jobs if job.hosts}
+        self._known = {key: cards for key, cards in self._known.items() if key in running}
+        before, self._placed = self._placed, {}
+        for job, places in zip(jobs, join(jobs, used, whole, self._known), strict=True):
+            last = before.get(job.id)
+            if last is not None and last[0] == job and last[1].places == places:
+                self._placed[job.id] = last
+            else:
+                self._placed[job.id] = job, replace(job, places=places) if places else job
+        return [placed for _job, placed in self._placed.values()]

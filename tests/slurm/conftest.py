@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,7 +41,12 @@ ROOT = os.environ.get("SLURMBED_ROOT", "")
 # Debian: slurm-wlm, slurm-wlm-jwt-plugin, munge. A checkout without them keeps the tests on recorded text.
 INSTALLED = all(shutil.which(t) for t in TOOLS) and any(Path("/usr/lib").glob("*/slurm-wlm/auth_jwt.so"))
 HERE = SLURMBED.exists() and (INSTALLED or bool(ROOT))
-collect_ignore = [] if HERE else ["test_bed.py", "test_console.py", "test_leases.py", "test_login.py", "test_rest.py"]
+# slurmrestd of Debian 12's release cannot drain: that way is tested on the later ones.
+collect_ignore = (
+    (["test_rest.py"] if not ROOT else [])
+    if HERE
+    else ["test_bed.py", "test_console.py", "test_leases.py", "test_login.py", "test_rest.py"]
+)
 
 NODES = ("osl-h100-01", "osl-h100-02", "osl-h100-03", "szx-910b-01")
 _GROUP = {"sockets": 2, "cores": 8, "mem_mb": 64000, "features": [], "weight": 1}
@@ -72,11 +78,18 @@ class Bed:
     def bin(self) -> str:
         return str(self.folder / "bin")
 
-    def control(self, verb: str, *words: str) -> None:
+    def control(self, verb: str, *words: str) -> str:
         done = subprocess.run(
             [sys.executable, SLURMBED, verb, "--dir", self.folder, *words], capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def address(self, name: str) -> str:
+        """SLURMRESTD_URL or SLURMRESTD_SOCKET of this bed."""
+        found = re.search(rf"{name}=(\S+)", (self.folder / "env.sh").read_text())
+        assert found is not None
+        return found[1].strip("'\"")
 
     def __call__(self, tool: str, *words: str, stdin: str = "") -> str:
         """Run one of Slurm's own commands, as an administrator there would."""
@@ -130,7 +143,7 @@ def cluster() -> Iterator[Bed]:
         folder.chmod(0o755)
         bed = Bed(folder)
         try:
-            bed.control("start", "--layout", str(bed.layout), *(["--root", ROOT] if ROOT else []))
+            bed.control("start", "--layout", str(bed.layout), *(["--root", ROOT, "--rest"] if ROOT else []))
             yield bed
         finally:
             bed.control("stop", "--rm")
