@@ -101,35 +101,44 @@ def save_endpoint_results(conn: sqlite3.Connection, results: Iterable[EndpointRe
     conn.executemany("INSERT OR IGNORE INTO facility_history VALUES (?, ?, ?, ?)", batch.history)
 
 
+_SPOKE = """
+INSERT INTO facility_endpoint
+       (name, kind, url, host, site, tried_at, ok_at, device, total_power_w, total_source, total_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10)
+    ON CONFLICT (name) DO UPDATE SET
+       kind = ?2, url = ?3, host = ?4, site = ?5, tried_at = ?6, ok_at = ?6,
+       trouble = NULL, trouble_text = '', trouble_since = NULL,
+       device        = CASE WHEN ?7 = '{}' THEN device ELSE ?7 END,
+       total_power_w = CASE WHEN ?8 IS NULL THEN total_power_w ELSE ?8 END,
+       total_source  = CASE WHEN ?8 IS NULL THEN total_source ELSE ?9 END,
+       total_at      = CASE WHEN ?8 IS NULL THEN total_at ELSE ?10 END
+RETURNING id
+"""
+_FAILED = """
+INSERT INTO facility_endpoint (name, kind, url, host, site, tried_at, trouble, trouble_text, trouble_since)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?6)
+    ON CONFLICT (name) DO UPDATE SET
+       kind = ?2, url = ?3, host = ?4, site = ?5, tried_at = ?6, trouble = ?7, trouble_text = ?8,
+       trouble_since = CASE WHEN trouble IS ?7 THEN ifnull(trouble_since, ?6) ELSE ?6 END
+RETURNING id
+"""
+
+
 def _endpoint(conn: sqlite3.Connection, result: EndpointResult) -> int:
-    at, report = int(result.at), result.report
-    conn.execute(
-        "INSERT INTO facility_endpoint (name, kind, url, host, site) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, url = excluded.url, host = excluded.host,"
-        "  site = excluded.site",
-        (result.name, result.kind, result.url, result.host, result.site),
-    )
-    number = int(conn.execute("SELECT id FROM facility_endpoint WHERE name = ?", (result.name,)).fetchone()[0])
+    """Keep what became of one question; returns the endpoint's id."""
+    who = (result.name, result.kind, result.url, result.host, result.site, int(result.at))
+    report = result.report
     if report is None:
         trouble = result.trouble.value if result.trouble else "unreachable"
-        conn.execute(
-            "UPDATE facility_endpoint SET tried_at = ?1, trouble_text = ?3,"
-            "  trouble_since = CASE WHEN trouble IS ?2 THEN ifnull(trouble_since, ?1) ELSE ?1 END, trouble = ?2"
-            " WHERE id = ?4",
-            (at, trouble, clean(result.text, 300), number),
-        )
-        return number
-    conn.execute(
-        "UPDATE facility_endpoint SET tried_at = ?1, ok_at = ?1, trouble = NULL, trouble_text = '',"
-        "  trouble_since = NULL, device = CASE WHEN ?2 = '{}' THEN device ELSE ?2 END WHERE id = ?3",
-        (at, json.dumps({k: clean(v, 200) for k, v in report.device.items()}, ensure_ascii=False), number),
-    )
-    if report.total_power_w is not None:
-        conn.execute(
-            "UPDATE facility_endpoint SET total_power_w = ?, total_source = ?, total_at = ? WHERE id = ?",
-            (report.total_power_w, clean(report.total_power_source, 300), int(report.at), number),
-        )
-    return number
+        rows = conn.execute(_FAILED, (*who, trouble, clean(result.text, 300))).fetchall()
+    else:
+        device = "{}"
+        if report.device:
+            device = json.dumps({k: clean(v, 200) for k, v in report.device.items()}, ensure_ascii=False)
+        total, source = report.total_power_w, clean(report.total_power_source, 300)
+        at = None if total is None else int(report.at)
+        rows = conn.execute(_SPOKE, (*who, device, total, source, at)).fetchall()
+    return int(rows[0][0])
 
 
 def list_endpoints(conn: sqlite3.Connection, host: str | None = None) -> list[EndpointState]:

@@ -14,6 +14,8 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
     """The text without control characters and escape sequences, at most `limit` characters; cut text ends in "..."."""
+    if len(text) <= limit and text.isprintable():
+        return text
     text = text[: limit * 4]  # no work for what is thrown away anyway
     if not text.isprintable():
         text = _CONTROLS.sub("", _ESCAPES.sub("", text))
