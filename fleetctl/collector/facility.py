@@ -1,7 +1,8 @@
 """The slow lane: every BMC, PDU, cooler and meter at its own pace, one session each, never waiting for another.
 
-An endpoint that fails moves to a lane of its own with few places, so that a hundred hanging BMCs hold up nobody; its
-last values stay in the store with their age. A refused password is not tried again for hours.
+Whoever gets no answer soon gives up his place to the next. An endpoint that fails moves to a lane of its own with few
+places, so that a hundred hanging BMCs hold up nobody; its last values stay in the store with their age. A refused
+password is not tried again for hours.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from fleetctl.clock import Clock
+from fleetctl.collector.places import Places
 from fleetctl.config.schema import Config
 from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError, UsageError
 from fleetctl.facility.endpoint import Endpoint
@@ -27,6 +29,9 @@ log = logging.getLogger("fleetctl.facility")
 BATCH = 500
 FLUSH_S = 1.0
 SLOW_PLACES = 64  # endpoints that failed last time and are asked at once
+PATIENCE_S = 2.0  # a poll that takes longer goes on without a place
+FULL_PLACES = 64  # complete readings at once: each holds what it has read so far
+FULL_PATIENCE_S = 10.0
 BACKOFF_MAX_S = 600.0
 AUTH_RETRY_S = 6 * 3600.0  # a wrong password three times in a row locks many BMCs
 OnResults = Callable[[list[EndpointResult]], Awaitable[None]]
@@ -57,8 +62,10 @@ class FacilityCollector:
         self.stats = LaneStats()
         self._clock = clock
         self._open = opener
-        self._fast = asyncio.Semaphore(config.facility.concurrency)
-        self._slow = asyncio.Semaphore(min(SLOW_PLACES, config.facility.concurrency))
+        most = config.facility.concurrency
+        self._fast = Places(clock, most, PATIENCE_S)
+        self._full = Places(clock, min(FULL_PLACES, most), FULL_PATIENCE_S)
+        self._slow = Places(clock, min(SLOW_PLACES, most))
         self._results: list[EndpointResult] = []
         self._hints: dict[str, asyncio.Event] = {}  # of endpoints that may be woken: only where traps are heard
         self._barred: set[str] = set()  # refused a password: nothing wakes them early
@@ -92,6 +99,8 @@ class FacilityCollector:
         try:
             while True:
                 await self._clock.sleep(FLUSH_S)
+                self._fast.tidy()
+                self._full.tidy()
                 while self._results:
                     batch, self._results = self._results[:BATCH], self._results[BATCH:]
                     await on_results(batch)
@@ -107,7 +116,7 @@ class FacilityCollector:
             source: Source | None = None
             try:
                 source = self._open(asked.endpoint())
-                async with self._fast:
+                async with self._full.one():
                     self._results.append(self._result(asked, await source.read(), 0.0))
             except FleetctlError as error:
                 self._results.append(self._failure(asked, error, 0.0))
@@ -121,25 +130,28 @@ class FacilityCollector:
             await on_results(results[i : i + BATCH])
 
     async def _serve(self, asked: Asked) -> None:
-        """One endpoint for ever. The start is spread over the pace by a stable hash of the name."""
+        """One endpoint for ever. Starts and complete readings are spread over their pace by a stable hash of the name."""
         share = zlib.crc32(asked.name.encode()) / 2**32
-        await self._clock.sleep(share * asked.every_s)
+        due = self._clock.monotonic() + share * asked.every_s
         source: Source | None = None
         full_at = float("-inf")
         failures = 0
         try:
             while True:
+                await self._pause(asked.name, max(0.0, due - self._clock.monotonic()))
+                due = min(due, self._clock.monotonic())  # earlier where a hint came
                 began = self._clock.monotonic()
                 wait = asked.every_s
                 try:
-                    async with self._slow if failures else self._fast:
+                    # Where too many are read completely, who was read before is polled until it is his turn.
+                    full = began >= full_at and (source is None or not self._full.full)
+                    async with (self._slow if failures else self._full if full else self._fast).one():
                         self.stats.asked += 1
                         if source is None:
                             source = self._open(await asyncio.to_thread(asked.endpoint))
-                        full = began - full_at >= asked.full_every_s
                         report = await (source.read() if full else source.poll())
-                    if full:
-                        full_at = began
+                    if full:  # all begin in the same few seconds; their second complete reading does not
+                        full_at = began + asked.full_every_s * (1.0 if full_at > 0 else 0.5 + share / 2)
                     if failures:
                         log.info("%s answers again", asked.name)
                     failures = 0
@@ -167,7 +179,8 @@ class FacilityCollector:
                 me = asyncio.current_task()
                 if me is not None and me.cancelling():  # some libraries swallow being cancelled
                     raise asyncio.CancelledError
-                await self._pause(asked.name, max(0.0, wait - (self._clock.monotonic() - began)))
+                # On the beat, not a little later each time; beats that were missed are not made up for.
+                due = max(due + wait, self._clock.monotonic())
         finally:
             if source is not None:
                 await _close(source)

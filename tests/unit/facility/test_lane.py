@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from pathlib import Path
 
 import pytest
 
 from fleetctl.collector.facility import AUTH_RETRY_S, FacilityCollector, trouble_of
-from fleetctl.config.schema import Config
+from fleetctl.config.schema import Config, Facility
 from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError, UnreachableError
 from fleetctl.facility.endpoint import Endpoint
 from fleetctl.facility.endpoints import Asked
@@ -83,12 +84,14 @@ class FakeSource:
 
 
 class Lane:
-    def __init__(self, scripts: dict[str, str], every: float = 10.0) -> None:
+    def __init__(
+        self, scripts: dict[str, str], every: float = 10.0, *, concurrency: int = 256, full_every: float = 600.0
+    ) -> None:
         self.clock = FakeClock()
         self.sources: dict[str, FakeSource] = {}
         self.opened: dict[str, int] = {}
         self.results: list[EndpointResult] = []
-        asked = {n: Asked(n, "pdu", f"snmp://{n}", "s", every, 600.0, 5.0) for n in scripts}
+        asked = {n: Asked(n, "pdu", f"snmp://{n}", "s", every, full_every, 5.0) for n in scripts}
 
         def opener(endpoint: Endpoint) -> FakeSource:
             name = endpoint.host
@@ -96,7 +99,7 @@ class Lane:
             self.sources[name] = FakeSource(self.clock, scripts[name])
             return self.sources[name]
 
-        config = Config()
+        config = Config(facility=Facility(concurrency=concurrency))
         self.lane = FacilityCollector(config, build_inventory(config), self.clock, opener=opener, asked=asked)
 
     async def keep(self, results: list[EndpointResult]) -> None:
@@ -136,6 +139,44 @@ async def test_one_that_hangs_holds_up_nobody() -> None:
     assert len(lane.of("a")) >= 5
     assert lane.of("stuck") == []
     assert lane.of("dead")[0].trouble is SourceTrouble.UNREACHABLE
+
+
+async def test_a_place_is_not_kept_by_those_who_get_no_answer() -> None:
+    lane = Lane({"a": "ok"} | {f"stuck{i}": "ok" for i in range(5)}, concurrency=1)
+    async with lane.running():
+        await lane.pass_time(15)
+        for i in range(5):
+            lane.sources[f"stuck{i}"].script = "hang"
+        before = len(lane.of("a"))
+        await lane.pass_time(60)
+    assert len(lane.of("a")) - before >= 5, "one place, five that hang: everybody else keeps his pace"
+
+
+async def test_the_beat_does_not_drift() -> None:
+    lane = Lane({"slow": "slow"}, every=60.0)
+    async with lane.running():
+        await lane.pass_time(400)
+    times = [r.at for r in lane.of("slow")][1:]  # the credentials of the first are read in a thread
+    assert {round(b - a) for a, b in itertools.pairwise(times)} == {60}
+
+
+async def test_complete_readings_that_began_together_do_not_stay_together() -> None:
+    lane = Lane({f"x{i}": "ok" for i in range(40)}, full_every=100.0)
+    async with lane.running():
+        await lane.pass_time(75)
+        again = sum(s.reads == 2 for s in lane.sources.values())
+        assert 10 <= again <= 30, "half of them between half the time and three quarters of it"
+        await lane.pass_time(40)
+    assert all(s.reads == 2 for s in lane.sources.values())
+
+
+async def test_who_was_read_before_is_polled_while_too_many_are_read() -> None:
+    lane = Lane({"a": "ok", "b": "ok"}, concurrency=1, full_every=30.0)
+    async with lane.running():
+        await lane.pass_time(11)
+        lane.sources["b"].script = "slow"
+        await lane.pass_time(80)
+    assert max(b.at - a.at for a, b in itertools.pairwise(lane.of("a"))) <= 12
 
 
 async def test_a_dead_one_is_asked_less_and_less() -> None:
