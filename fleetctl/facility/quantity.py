@@ -34,6 +34,9 @@ QUANTITIES: dict[str, tuple[str, float, float]] = {
     "level": ("%", 0.0, 100.0),
     "valve": ("%", 0.0, 100.0),
     "utilization": ("%", 0.0, 1000.0),
+    "efficiency": ("%", 0.0, 110.0),
+    "stored_energy": ("kWh", 0.0, 1e6),
+    "battery_health": ("%", 0.0, 120.0),
 }
 
 # unit as devices write it -> (canonical unit, factor, offset): canonical = value * factor + offset
@@ -160,12 +163,12 @@ def number(raw: object, absent: Collection[float] = NOTHING_NUMBERS) -> float | 
 
 
 def plausible(quantity: str, value: float, unit: str) -> bool:
-    """False where the quantity cannot have that value. Unknown quantities are always possible."""
+    """False where the quantity cannot have that value. Of unknown quantities anything below a million billions can be."""
     if not math.isfinite(value):
         return False
     limits = QUANTITIES.get(quantity)
     if limits is None:
-        return True
+        return abs(value) < 1e15
     if unit == limits[0]:
         return limits[1] <= value <= limits[2]
     amount, canonical_unit = canonical(value, unit)

@@ -12,7 +12,7 @@ from fleetctl_redfish.metric_reports import find_reports, is_report, read_report
 from fleetctl_redfish.poll import MAX_QUESTIONS, parts_of, poll_targets, rest_of, round_of
 from fleetctl_redfish.session import RedfishSession
 from fleetctl_redfish.total import matters, total_power
-from fleetctl_redfish.tree import Json, Walk, describe
+from fleetctl_redfish.tree import Json, Walk, describe, is_path
 from fleetctl_redfish.values import Found, read_resource, rename_repeated, text_of
 
 
@@ -69,7 +69,7 @@ class RedfishSource:
                 reported[path] = resource
             elif isinstance(members, list):
                 for member in members:
-                    if isinstance(member, dict) and isinstance(member.get("@odata.id"), str):
+                    if isinstance(member, dict) and is_path(text_of(member.get("@odata.id"), 1_000)):
                         fresh[member["@odata.id"].rstrip("/")] = member
             else:
                 fresh[path] = resource

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fleetctl.facility.quantity import canonical, number
+from fleetctl.facility.quantity import canonical, number, plausible
 from fleetctl_redfish.values import is_gone, quantity_and_unit, state_of, text_of, type_of
 
 Json = Mapping[str, Any]
@@ -49,7 +49,9 @@ NAMED_SENSORS = tuple(
         r"^(SystemBoard|System_?Board_?)Pwr_?Consumption$",  # Dell
         r"^(power_?)?(Total|System|Sys|Chassis|Node|Platform)_?(Input_?)?(Power|Pwr|PWR)(_?(Consumption|In|Input|Total))?(_0)?$",
         r"^ChassisVoltageRegulator0InputPower$",  # HPE Cray EX: the node's input, 48 V
-        r"^(Pwr|Power)_?Consumption$",
+        r"^(Pwr|Power)_?Consumption(_?Monitor)?$",
+        r"^(MB_?|Board_?)?HSC_?(Input|In)_?(Power|Pwr)(_?W)?$",  # OpenBMC on one-socket boards: the one hot-swap controller
+        r"^(PSU_?Total|Total_?PSU)_?(Input_?)?(Power|Pwr)(_?(In|Input))?$",
         r"^PDU_?Power$",
     )
 )
@@ -118,9 +120,24 @@ def _equipment(tree: Mapping[str, Json]) -> Total | None:
                     if value is not None:
                         found.append((value, f"{path}#/{key}/Reading"))
                         break
+        found = found or _mains(tree, parent)
         if found:
             return sum(v for v, _ in found), " + ".join(s for _, s in found)
     return None
+
+
+def _mains(tree: Mapping[str, Json], parent: str) -> list[Total]:
+    """What comes in by the mains of equipment without metrics of its own; nothing as soon as one main does not tell."""
+    found: list[Total] = []
+    for path, circuit in tree.items():
+        parts = path.split("/")
+        if len(parts) == 8 and parts[3:5] == ["PowerEquipment", parent] and parts[6] == "Mains":
+            value = None if is_gone(circuit) else _excerpt(circuit.get("PowerWatts"))
+            if value is None and not is_gone(circuit):
+                return []
+            if value is not None:
+                found.append((value, f"{path}#/PowerWatts/Reading"))
+    return found
 
 
 def _levels(tree: Mapping[str, Json]) -> list[list[str]]:
@@ -159,11 +176,16 @@ def _chassis_total(tree: Mapping[str, Json], path: str) -> Total | None:
     return zero
 
 
+def _watts(value: float | None) -> float | None:
+    """What a machine can draw; anything else is no total."""
+    return value if value is not None and value >= 0 and plausible("power", value, "W") else None
+
+
 def _excerpt(value: Any) -> float | None:
     if not isinstance(value, Mapping):
         return None
     watts = number(value.get("Reading"))
-    return watts if watts is not None and watts >= 0 else None
+    return _watts(watts)
 
 
 def _environment(tree: Mapping[str, Json], path: str) -> Total | None:
@@ -177,19 +199,23 @@ def _power_control(tree: Mapping[str, Json], path: str) -> Total | None:
     if isinstance(controls, list) and controls and isinstance(controls[0], Mapping):
         if state_of(controls[0]) == "Absent":
             return None
-        watts = number(controls[0].get("PowerConsumedWatts"))
-        if watts is not None and watts >= 0:
+        watts = _watts(number(controls[0].get("PowerConsumedWatts")))
+        if watts is not None:
             return watts, f"{path}/Power#/PowerControl/0/PowerConsumedWatts"
     return None
 
 
 def _power_sensors(tree: Mapping[str, Json], path: str) -> Iterator[tuple[str, str, float | None]]:
+    """(path, id, watts); where the id is only a number (Lenovo, HPE) the name stands for it."""
     prefix = f"{path}/Sensors/"
     for name, sensor in tree.items():
         if name.startswith(prefix) and quantity_and_unit(sensor)[0] == "power":
             told = None if is_gone(sensor) else number(sensor.get("Reading"))
             watts = None if told is None else canonical(told, quantity_and_unit(sensor)[1])[0]
-            yield name, name[len(prefix) :], watts if watts is not None and watts >= 0 else None
+            sensor_id = name[len(prefix) :]
+            if sensor_id[:1].isdigit():
+                sensor_id = text_of(sensor.get("Name")).replace(" ", "_") or sensor_id
+            yield name, sensor_id, _watts(watts)
 
 
 def _named_sensor(tree: Mapping[str, Json], path: str) -> Total | None:
@@ -227,7 +253,7 @@ def _supplies(tree: Mapping[str, Json], path: str) -> Total | None:
     for supply in supplies if isinstance(supplies, list) else ():
         if isinstance(supply, Mapping) and not is_gone(supply):
             watts = number(supply.get("PowerInputWatts"))
-            legacy.append(watts if watts is not None and watts >= 0 else None)
+            legacy.append(_watts(watts))
     if legacy and all(v is not None for v in legacy):
         return sum(v for v in legacy if v is not None), f"sum of {len(legacy)} inputs in {path}/Power#/PowerSupplies"
     return None

@@ -15,6 +15,7 @@ from fleetctl_redfish.values import text_of, type_of
 Json = dict[str, Any]
 MAX_RESOURCES = 6_000  # a DGX H100 has 1,050; a walk that finds more is going in circles
 MAX_PAGES = 100
+MAX_PATH = 1_000
 MAX_FAILURES = 8  # answers in a row that did not come: the BMC is gone, ask no more
 
 # resource type -> links to follow. "" is anything not named.
@@ -93,7 +94,7 @@ class Walk:
 
     def _want(self, path: str) -> None:
         key = path.split("#")[0].rstrip("/")
-        if key.startswith("/redfish/") and key not in self._asked and len(self._asked) < MAX_RESOURCES:
+        if is_path(key) and key not in self._asked and len(self._asked) < MAX_RESOURCES:
             self._asked.add(key)
             self._todo.put_nowait(key)
 
@@ -134,7 +135,7 @@ class Walk:
                 if not isinstance(member, dict):
                     continue
                 link = member.get("@odata.id")
-                if not isinstance(link, str):
+                if not isinstance(link, str) or not is_path(link):
                     continue
                 key = link.rstrip("/")
                 if len(member) > 1 and ("@odata.type" in member or "Id" in member):
@@ -225,6 +226,11 @@ _COLLECTIONS = frozenset(
         "Reservoirs",
     ]
 )
+
+
+def is_path(link: str) -> bool:
+    """True for what can be a resource of this service, and be shown: printable, of a sane length, below /redfish/."""
+    return link.startswith("/redfish/") and len(link) <= MAX_PATH and link.isprintable()
 
 
 def _links(resource: Mapping[str, Any], kind: str) -> Iterator[str]:

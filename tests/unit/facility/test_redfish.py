@@ -311,6 +311,41 @@ def test_a_named_sensor_in_kilowatts() -> None:
     assert found[0] == 6200
 
 
+@pytest.mark.parametrize("raw", [1e308, -5, 10**400, float("nan"), "Unavailable", 65535, None, {}])
+def test_what_no_machine_draws_is_no_total(raw: Any) -> None:
+    control = {f"{CH}/Power": {"PowerControl": [{"PowerConsumedWatts": raw}]}}
+    assert total_power(machine(**control, **supply("1", 300.0))) == (
+        300.0,
+        f"sum of 1 inputs in {CH}/PowerSubsystem/PowerSupplies",
+    )
+
+
+@pytest.mark.parametrize(
+    ("sensor_id", "name"),
+    [("power_total_power", "total power"), ("205L0", "Sys Power"), ("HSC_Input_Power", "x"), ("SYS_PWR", "x")],
+)
+def test_sensors_that_makers_name_for_the_whole_machine(sensor_id: str, name: str) -> None:
+    found = total_power(
+        machine(**{f"{CH}/Sensors/{sensor_id}": {"ReadingType": "Power", "Reading": 700, "Name": name}})
+    )
+    assert found is not None
+    assert found[0] == 700
+
+
+def test_the_mains_of_a_pdu_without_metrics() -> None:
+    mains = "/redfish/v1/PowerEquipment/RackPDUs/1/Mains"
+    tree: dict[str, Any] = {f"{mains}/AC{i}": {"PowerWatts": {"Reading": 1000 + i}} for i in (1, 2)}
+    found = total_power(tree)
+    assert found is not None
+    assert found[0] == 2003
+    tree[f"{mains}/AC2"]["PowerWatts"]["Reading"] = None
+    assert total_power(tree) is None
+    tree[f"{mains}/AC2"]["Status"] = {"State": "Absent"}
+    found = total_power(tree)
+    assert found is not None
+    assert found[0] == 1001
+
+
 @pytest.mark.parametrize("kind", ["StorageEnclosure", "Server", "Rackmount"])
 def test_chassis_of_other_types_stand_for_a_machine(kind: str) -> None:
     found = total_power({CH: {"@odata.type": "#Chassis.v1.Chassis", "ChassisType": kind}, **CONTROL})

@@ -219,6 +219,23 @@ async def test_pages_are_followed() -> None:
     assert not [a for a in bmc.asked if "/Sensors/S" in a], "members that came along are not asked again"
 
 
+async def test_a_link_that_a_terminal_must_not_see_is_not_kept() -> None:
+    bmc = Bmc()
+    sensor = {"@odata.type": "#Sensor.v1.Sensor", "Id": "S", "Name": "S", "Reading": 1, "ReadingType": "Power"}
+    links = [
+        f"{CH}/Sensors/good",
+        "\x1b[31mred",
+        f"{CH}/Sensors/\x1b[2J",
+        "https://elsewhere/",
+        f"{CH}/Sensors/{'x' * 2000}",
+    ]
+    bmc.tree[f"{CH}/Sensors"] = {"Members": [{**sensor, "@odata.id": link} for link in links]}
+    async with reading(bmc) as source:
+        for report in (await source.read(), await source.poll(), await source.poll()):
+            assert {r.source for r in report.readings if "Sensors" in r.source} <= {f"{CH}/Sensors/good"}
+            assert all(r.source.isprintable() for r in report.readings)
+
+
 async def test_a_wrong_password_is_tried_once() -> None:
     bmc = Bmc()
     async with reading(bmc, credentials=Credentials("fleet", "wrong")) as source:
