@@ -100,7 +100,11 @@ def plan_and_carry_out(
 def carry_out(
     db: Database, plan: Plan, *, yes: bool, no_input: bool, dry_run: bool, count: int | None, fmt: Format
 ) -> None:
-    """Show, confirm, apply, print. Exits 5 when a guard says no or nothing is to be done, 1 when done in part."""
+    """Show, confirm, apply, print. Exits 5 when a guard says no or nothing can be done, 1 when done in part.
+
+    Nodes that are where the verb wants them need nothing: they are told, and they are no failure.
+    """
+    from fleetctl.model.plan import Action, PlanState
     from fleetctl.operations import apply
     from fleetctl.views.plans import action_line, action_record, plan_lines, plan_record
 
@@ -118,6 +122,12 @@ def carry_out(
         raise ConflictError(str(plan.refusals[0]), hint="name fewer nodes, or raise the limit in fleet.toml")
     if dry_run:
         return
+    refused = [n for n in plan.skipped if not n.already]
+    if not plan.nodes and plan.skipped and not refused:
+        say(_("nothing to do for those"))
+        if machine:
+            print_data(action_record(Action("", plan.verb, PlanState.DONE, who(), plan.created_at, None, 0)), fmt)
+        return
     if plan.nodes:
         confirm(plan, yes=yes, no_input=no_input, count=count)
     action = apply(db, plan, who(), inventory=context.inventory(), config=context.config(), now=context.now())
@@ -128,7 +138,7 @@ def carry_out(
     else:
         print_text(action_line(action))
     _say_next(action)
-    if action.failed or action.superseded or plan.skipped:
+    if action.failed or action.superseded or refused:
         raise typer.Exit(1)
 
 

@@ -38,6 +38,8 @@ def alloc(
     reservation: asking.ReservationOption = "",
     via: asking.ViaOption = "",
     now_or_never: Annotated[bool, typer.Option("--now", help="start now or not at all; do not queue")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="accepted everywhere; alloc never asks")] = False,
+    no_input: Annotated[bool, typer.Option("--no-input", help="accepted everywhere; alloc never asks")] = False,
     dry_run: acting.DryRunOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:

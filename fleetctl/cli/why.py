@@ -39,8 +39,11 @@ def why(
         axes = ", ".join(word(s) for s in (row.reach.value, row.health.value, row.admin.value, row.load.value))
         last = _("answered {age} ago").format(age=show_age(row.age_at, now)) if row.age_at else _("never answered")
         print(clean(f"{host.name}: {axes}; {last}"))
-        for reason in (row.findings, row.error, row.reason):
-            if reason:
+        said = [text for text in (row.findings, row.error, row.reason) if text]
+        for number, reason in enumerate(said):  # a finding often quotes the error: the longer of the two says both
+            if not any(reason in other for other in said[:number]) and not any(
+                reason in other and reason != other for other in said[number + 1 :]
+            ):
                 print(f"  {clean(reason)}")
         print()
     if table.rows:

@@ -50,6 +50,7 @@ class PlanNode:
     skip: str = ""
     warnings: tuple[str, ...] = ()
     to_end: tuple[str, ...] = ()
+    already: bool = False  # left out because it is where the verb wants it
 
 
 @dataclass(frozen=True, slots=True)

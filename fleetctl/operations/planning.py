@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from fleetctl.config.schema import Config
@@ -18,9 +18,10 @@ from fleetctl.model.states import Admin, Reach
 from fleetctl.scheduler.carry_out import EMPTYING, is_harder
 from fleetctl.scheduler.guards import check_guards, confirm_count
 from fleetctl.scheduler.picture import Picture, load_picture
-from fleetctl.scheduler.states import BY_VERB, derive, why_not
-from fleetctl.store.capacity import count_cards, latest_power, list_work
+from fleetctl.scheduler.states import BY_VERB, derive, is_there, why_not
+from fleetctl.store.capacity import count_cards, count_stray_cards, latest_power, list_work
 from fleetctl.store.connections import Connections
+from fleetctl.store.plans import ends_processes
 
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
@@ -65,19 +66,24 @@ def build_plan(
         picture = load_picture(conn, config, at, only=[h.name for h in hosts])
         power = latest_power(conn)
         chips = count_cards(conn)
+        waits, ignored = config.scheduling.drain_waits_for_processes, config.scheduling.drain_ignores
+        stray = count_stray_cards(conn, ignored) if waits else {}
         ending = mode is not DrainMode.WAIT and transition.wish in EMPTYING and not keep_processes
-        ending = ending and config.scheduling.drain_waits_for_processes
-        ignored = config.scheduling.drain_ignores
+        ending = ending and waits
         work = (
             {h.name: list_work(conn, h.name, ignored) for h in hosts if h.name in picture.processes} if ending else {}
         )
+        records = [picture.record(h.name) for h in hosts] + [r for r in picture.card_records.values() if cards]
+        in_force = {r.plan for r in records if r.plan} if ending else set()
+        kept = {plan for plan in in_force if not ends_processes(conn, plan)}
     included: list[PlanNode] = []
     skipped: list[PlanNode] = []
     for host in hosts:
         if cards:
-            node = _card_node(host, picture, transition.wish, cards)
+            node = _card_node(host, picture, transition.wish, cards, mode, deadline_at, kept)
         else:
-            harder = is_harder(picture.record(host.name), mode, deadline_at)
+            record = picture.record(host.name)
+            harder = is_harder(record, mode, deadline_at) or record.plan in kept
             node = _node(host, picture, verb, transition.wish, who, take_over, harder, power)
         if host.name in work and not node.skip:
             node = replace(node, to_end=_to_end(node, work[host.name]))
@@ -101,7 +107,7 @@ def build_plan(
         ticket=ticket,
         evidence=evidence,
         guards=check_guards(inventory, config, out, leaving) if leaving else (),
-        capacity=capacity_left(inventory, picture, included, chips),
+        capacity=capacity_left(inventory, picture, included, chips, stray),
         power_freed_w=sum(p for p in freed if p is not None) if any(p is not None for p in freed) else None,
         confirm_count=confirm_count(inventory, config, leaving) if leaving else None,
         steps=_steps(verb, transition.wish, included, mode, start_at is not None, cards, ending, config),
@@ -166,6 +172,7 @@ def _node(
         warnings.append(f"{outside.backend} runs {', '.join(jobs[:_JOBS_NAMED])}{more} there")
     if verb == "resume" and record.owner is not None and record.owner.kind is ActorKind.PERSON and record.owner != who:
         warnings.append(f"was taken out by {record.owner}: {record.reason or 'no reason'}")
+    skip = why_not(verb, record, outside, state, who, take_over=take_over, harder=harder)
     return PlanNode(
         host=name,
         before=state,
@@ -176,28 +183,40 @@ def _node(
         cards_busy=len([c for c in held if c]) if fact else None,
         processes=picture.processes.get(name, 0) if fact else None,
         power_w=power.get(name),
-        skip=why_not(verb, record, outside, state, who, take_over=take_over, harder=harder),
+        skip=skip,
+        already=bool(skip) and is_there(verb, record, state),
         warnings=tuple(warnings),
     )
 
 
-def _card_node(host: Host, picture: Picture, wish: Wish, cards: Sequence[str]) -> PlanNode:
-    """One node of which only some cards move. Card names are indexes or keys."""
+def _card_node(
+    host: Host,
+    picture: Picture,
+    wish: Wish,
+    cards: Sequence[str],
+    mode: DrainMode,
+    deadline_at: float | None,
+    kept: Collection[str],
+) -> PlanNode:
+    """One node of which only some cards move. Card names are indexes or keys. kept: plans that leave processes alone."""
     known = {c.number: c.key for c in picture.cards(host.name) if c.number is not None}
     keys = {c.key for c in picture.cards(host.name)}
     record, state = picture.record(host.name), picture.state(host.name)
     picked: list[str] = []
-    skip = ""
+    skip, already = "", False
     for card in cards:
         key = card if card in keys else known.get(card)
         if key is None:
             skip = f"has no card {card}; it names {', '.join(sorted(known)) or 'none'}"
             break
-        if picture.card_record(host.name, key).wish is wish:
+        before = picture.card_record(host.name, key)
+        harder = is_harder(before, mode, deadline_at) or before.plan in kept
+        if before.wish is wish and not (harder and wish in EMPTYING and picture.card_busy(host.name, key)):
             continue
         picked.append(key)
     if not picked and not skip:
         skip = f"these cards are {'in service' if wish is Wish.SERVE else wish.value} already"
+        already = True
     leases = sorted({lease for key in picked for lease in picture.leases(host.name, key)})
     return PlanNode(
         host=host.name,
@@ -209,6 +228,7 @@ def _card_node(host: Host, picture: Picture, wish: Wish, cards: Sequence[str]) -
         cards_total=len(keys) or host.cards,
         cards_busy=len([k for k in picked if picture.leases(host.name, k)]),
         skip=skip,
+        already=already,
     )
 
 
@@ -220,11 +240,16 @@ def _to_end(node: PlanNode, work: Sequence[Process]) -> tuple[str, ...]:
 
 
 def capacity_left(
-    inventory: Inventory, picture: Picture, nodes: Sequence[PlanNode], chips: Mapping[str, Mapping[str, int]]
+    inventory: Inventory,
+    picture: Picture,
+    nodes: Sequence[PlanNode],
+    chips: Mapping[str, Mapping[str, int]],
+    stray: Mapping[str, int],
 ) -> tuple[CapacityLeft, ...]:
     """Cards in service before and after, by chip, pool and site; only groups the plan touches.
 
-    chips: host -> chip -> cards it names now; a host that was never seen counts as declared.
+    chips: host -> chip -> cards it names now; a host that was never seen counts as declared. stray: host -> cards that a
+    process holds without a lease: they are in service, but not free.
     """
     moves = {n.host: n for n in nodes}
     bad = Counter(host for (host, _card), record in picture.card_records.items() if record.wish is not Wish.SERVE)
@@ -246,7 +271,7 @@ def capacity_left(
             after = count - out_cards if after_serves else 0
         if node is not None:
             touched.update(dict.fromkeys(groups))
-        held = len([c for c in picture.held.get(host.name, {}) if c])
+        held = len([c for c in picture.held.get(host.name, {}) if c]) + stray.get(host.name, 0)
         for group in groups:
             row = rows[group]
             row[0] += serves

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fleetctl.config.schema import Config
@@ -12,13 +13,16 @@ from fleetctl.model.admin import Actor
 from fleetctl.model.states import Admin
 from fleetctl.operations.applying import apply
 from fleetctl.operations.node_verbs import plan_life, plan_resume
+from fleetctl.scheduler.burns import BurnPlan, plan_burns
 from fleetctl.scheduler.checks import Baseline, Check, NodeEvidence, baseline_of, check_return, passed
 from fleetctl.scheduler.picture import load_picture
 from fleetctl.store.audit import append_audit
-from fleetctl.store.capacity import card_words, latest_card_values, worst_findings
+from fleetctl.store.capacity import card_words, count_cards, latest_card_values, temperature_spans, worst_findings
 from fleetctl.store.connections import Connections
 from fleetctl.store.scheduler_facts import append_verification
 
+SETTLING_S = 300  # over which the temperature of a card must not move much
+_WARMED = frozenset({"temperature", "settled", "throttling"})
 PEERS = 32  # nodes of the same chip in service from which the baseline is taken
 
 
@@ -53,26 +57,25 @@ class Recheck:
         }
 
 
-def recheck(
-    db: Connections, inventory: Inventory, host: str, *, who: Actor, now: float, config: Config | None = None
-) -> Recheck:
-    """Hold one node against its peers and keep the result. Raises NotFoundError for an unknown host."""
+def examine(
+    db: Connections, inventory: Inventory, host: str, *, now: float, config: Config | None = None
+) -> tuple[list[Check], Baseline, Admin]:
+    """Hold one node against its peers, from what the store knows; keeps nothing. Raises NotFoundError."""
     config = config or Config()
     at = int(now)
     declared = inventory.select(host)[0]
     with db.read() as conn:
-        picture = load_picture(conn, config, at)
+        picture = load_picture(conn, config, at, only=[host])
         fact = picture.facts.get(host)
         chip = next((c.chip or c.model for c in picture.cards(host) if c.chip or c.model), None) or declared.chip
         peers = [
             name
-            for name, other in picture.facts.items()
-            if name != host
-            and picture.state(name) is Admin.IN_SERVICE
-            and any((c.chip or c.model) == chip for c in other.cards)
+            for name, chips in count_cards(conn).items()
+            if name != host and chip in chips and picture.state(name) is Admin.IN_SERVICE
         ][:PEERS]
         values = latest_card_values(conn, [host, *peers])
         words = card_words(conn, host)
+        spans = temperature_spans(conn, host, SETTLING_S)
         critical = worst_findings(conn).get(host, ())
     evidence = NodeEvidence(
         host=host,
@@ -83,17 +86,56 @@ def recheck(
         gone=fact.gone if fact else (),
         critical=critical,
         words=words,
+        spans=spans,
     )
     base = baseline_of(chip or "", [values[p] for p in peers if p in values])
     fresh_s = config.poll.interval_s * config.poll.stale_after
     checks = check_return(evidence, base, at, warm_c=config.thresholds.card_temp_warn_c, fresh_s=fresh_s)
+    return checks, base, picture.state(host)
+
+
+def burns_for(
+    db: Connections, inventory: Inventory, host: str, *, now: float, config: Config | None = None, wanted: bool = True
+) -> BurnPlan:
+    """The burns a node is to get: none where other checks fail already, where work runs, or where nobody wants any."""
+    config = config or Config()
+    checks, _base, state = examine(db, inventory, host, now=now, config=config)
+    with db.read() as conn:
+        picture = load_picture(conn, config, int(now), only=[host])
+    plan = plan_burns(state, picture.busy(host), (c.vendor for c in picture.cards(host) if c.vendor), wanted=wanted)
+    failing = [c.name for c in checks if c.ok is False]
+    if failing and not plan.why_not:
+        return BurnPlan(why_not=f"other checks fail first: {', '.join(failing[:3])}")
+    return plan
+
+
+def recheck(
+    db: Connections,
+    inventory: Inventory,
+    host: str,
+    *,
+    who: Actor,
+    now: float,
+    config: Config | None = None,
+    burns: Sequence[Check] = (),
+) -> Recheck:
+    """Hold one node against its peers and keep the result. burns: what its burns came to, or why there were none; a
+    burn warms cards, so with one that ran, warmth and its movement are told and not asked for.
+
+    Raises NotFoundError for an unknown host.
+    """
+    at = int(now)
+    checks, base, state = examine(db, inventory, host, now=now, config=config)
+    if any(c.ok is not None for c in burns):
+        checks = [replace(c, ok=None, needed=False) if c.name in _WARMED and not c.ok else c for c in checks]
+    checks = [*checks, *burns]
     ok = passed(checks)
     body = {"checks": [asdict(c) for c in checks], "baseline": asdict(base)}
     with db.write(durable=True) as conn:
         number = append_verification(conn, host, at, str(who), ok, body)
         failed = [c.name for c in checks if c.ok is not True]
         append_audit(conn, at, who, "recheck", host, {"verification": number, "ok": ok, "not_ok": failed})
-    return Recheck(number, host, at, picture.state(host), ok, tuple(checks), base)
+    return Recheck(number, host, at, state, ok, tuple(checks), base)
 
 
 def return_to_service(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fleetctl.model.burn import Burn
 from fleetctl.model.metric import Metric
 from fleetctl.model.probe import Output, Probe
 from fleetctl.model.reading import Fault, ProbeResult
@@ -59,4 +60,5 @@ class Plugin:
     sources: Mapping[str, str] = field(default_factory=dict)  # scheme -> "module:attribute"
     backends: Mapping[str, str] = field(default_factory=dict)  # name -> "module:attribute"
     commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # name -> ("module:attribute", help)
+    burns: tuple[Burn, ...] = ()  # short tests under load, best first: the first that a host has is run
     lease_env: Mapping[str, str] = field(default_factory=dict)  # {"CUDA_VISIBLE_DEVICES": "{indexes}"}

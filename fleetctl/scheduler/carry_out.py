@@ -23,6 +23,7 @@ from fleetctl.store.nodes import save_admin, save_card_admin
 from fleetctl.store.plans import (
     BackendStep,
     PlanNodeRow,
+    ends_processes,
     insert_backend_steps,
     list_plan_nodes,
     set_plan_node,
@@ -60,7 +61,7 @@ def begin_plan(
             continue
         record = picture.record(row.host)
         outside = picture.outside.get(row.host)
-        harder = is_harder(record, plan.mode, plan.deadline_at)
+        harder = is_harder(record, plan.mode, plan.deadline_at) or ends_more(conn, record, plan.end_processes)
         state = picture.state(row.host)
         refused = why_not(plan.verb, record, outside, state, who, take_over=plan.take_over, harder=harder)
         # A window is planned days ahead: what happened to the node in between is no reason to leave it out.
@@ -129,9 +130,14 @@ def wished(record: NodeAdmin, plan: Plan, who: Actor, now: int) -> NodeAdmin:
     )
 
 
-def is_harder(record: NodeAdmin, mode: DrainMode, deadline_at: float | None) -> bool:
+def is_harder(record: NodeAdmin | CardAdmin, mode: DrainMode, deadline_at: float | None) -> bool:
     """Would this drain treat running work otherwise than the one in force?"""
     return mode is not record.mode or (mode is DrainMode.DEADLINE and deadline_at != record.deadline_at)
+
+
+def ends_more(conn: sqlite3.Connection, record: NodeAdmin | CardAdmin, end_processes: bool) -> bool:
+    """Would this drain end processes that the one in force leaves alone?"""
+    return end_processes and record.plan is not None and not ends_processes(conn, record.plan)
 
 
 def _why_held(
@@ -150,7 +156,8 @@ def _move_card(
     conn: sqlite3.Connection, plan: Plan, row: PlanNodeRow, picture: Picture, who: Actor, now: int, config: Config
 ) -> None:
     record = picture.card_record(row.host, row.card)
-    if record.wish is plan.wish:
+    harder = is_harder(record, plan.mode, plan.deadline_at) or ends_more(conn, record, plan.end_processes)
+    if record.wish is plan.wish and not (harder and plan.wish in EMPTYING and picture.card_busy(row.host, row.card)):
         note = f"is {plan.wish.value} already"
         set_plan_node(conn, plan.id, row.host, row.card, StepState.SUPERSEDED, now, note=note)
         return

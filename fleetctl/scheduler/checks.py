@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+SETTLED_K = 8.0  # an idle card behind fans that hunt moves by half of that
+
 
 @dataclass(frozen=True, slots=True)
 class NodeEvidence:
@@ -25,6 +27,7 @@ class NodeEvidence:
     gone: tuple[str, ...] = ()
     critical: tuple[str, ...] = ()
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    spans: Mapping[str, float] = field(default_factory=dict)  # card key -> how far its temperature moved lately, kelvin
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ def check_return(node: NodeEvidence, base: Baseline, now: int, *, warm_c: float,
             node, "pcie", "pcie_width_max", lambda v: _at_least(v, base.pcie_width), "full width", _whole, needed=False
         ),
         _each(node, "temperature", "temp_c", lambda v: v < warm_c, f"below {warm_c:g} C", lambda v: f"{v:g} C"),
+        _settled(node),
         _idle(node),
     ]
 
@@ -125,6 +129,16 @@ def _each(
     if blind:
         return Check(name, None, "no peer to compare with", needed=False)
     return Check(name, True, well, needed)
+
+
+def _settled(node: NodeEvidence) -> Check:
+    """A card that still warms up or cools down has not shown yet where it ends."""
+    moving = [f"{key} {span:g} K" for key, span in node.spans.items() if span > SETTLED_K]
+    if moving:
+        return Check("settled", False, f"the temperature still moves: {', '.join(moving[:4])}")
+    if not node.spans:
+        return Check("settled", None, "too few values to tell", needed=False)
+    return Check("settled", True, f"no card moved by more than {SETTLED_K:g} K")
 
 
 def _idle(node: NodeEvidence) -> Check:

@@ -183,6 +183,13 @@ def why_not(
     return ""
 
 
+def is_there(verb: str, record: NodeAdmin, state: Admin) -> bool:
+    """Is the node where this verb would bring it? Then nothing is to be done, and nothing is wrong."""
+    if verb in ("resume", "accept"):
+        return state is Admin.IN_SERVICE
+    return record.wish is BY_VERB[verb].wish
+
+
 def _refusal(verb: str, state: Admin) -> str:
     if verb in ("resume", "accept") and state is Admin.QUARANTINED:
         return "is quarantined: it comes back through `recheck --resume-if-ok`"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fleetctl.store.capacity import BASE_NAME
+from fleetctl.store.capacity import is_work
 
 
 class EndState(StrEnum):
@@ -61,21 +61,20 @@ class ProcessEnd:
         return self.boot_id, self.pid, self.started
 
 
-_IS_WORK = f"(p.name IS NULL OR {BASE_NAME} NOT IN ({{}}))"
 _IS_DUE = "{0}.mode <> 'wait' AND {0}.deadline_at <= ? AND {0}.wish IN ('drain', 'maint', 'rma', 'retire')"
 
 
 def list_due_processes(conn: sqlite3.Connection, now: int, ignored: Collection[str] = ()) -> list[DueProcess]:
     """Processes on nodes and cards whose drain is past its deadline, by host and number. now: epoch seconds."""
-    marks = _IS_WORK.format(",".join("?" * len(ignored)))
+    where, names = is_work(conn, ignored)
     rows = conn.execute(
         "SELECT a.host, '', COALESCE(a.plan, ''), a.version, p.pid, p.device, p.name, p.user, p.at, p.up_s"
         " FROM node_admin a JOIN hosts h ON h.name = a.host JOIN processes p ON p.host = h.id"
-        f" WHERE {_IS_DUE.format('a')} AND {marks}"
+        f" WHERE {_IS_DUE.format('a')} AND {where}"
         " UNION ALL SELECT c.host, c.card, COALESCE(c.plan, ''), c.version, p.pid, p.device, p.name, p.user, p.at, p.up_s"
         " FROM card_admin c JOIN hosts h ON h.name = c.host JOIN processes p ON p.host = h.id AND p.device = c.card"
-        f" WHERE {_IS_DUE.format('c')} AND {marks} ORDER BY 1, 5, 2",
-        (now, *ignored, now, *ignored),
+        f" WHERE {_IS_DUE.format('c')} AND {where} ORDER BY 1, 5, 2",
+        (now, *names, now, *names),
     )
     return [DueProcess(*row) for row in rows]
 

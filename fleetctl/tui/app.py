@@ -226,11 +226,11 @@ class Console(App[None]):
                         return key
         return None
 
-    def act(self, verb: str, nodes: Sequence[str], row: NodeRow | None = None) -> None:
+    def act(self, verb: str, nodes: Sequence[str], row: NodeRow | None = None, undo: str = "") -> None:
         """Plan, confirm and follow one change."""
         from fleetctl.tui.screens.act import ActScreen
 
-        self.push_screen(ActScreen(verb, nodes, row))
+        self.push_screen(ActScreen(verb, nodes, row, undo))
 
     def acknowledge(self, noun: str, keys: Sequence[str]) -> None:
         self.run_worker(lambda: self._acknowledge(noun, keys), thread=True, group="act", exit_on_error=False)

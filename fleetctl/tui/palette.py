@@ -29,7 +29,8 @@ class FleetCommands(Provider):
         for key, mode, title in console.mode_list():
             yield _(title), partial(console.go_mode, mode), f"{_('screen')} {key}"
         for action, title in (("filter", "filter"), ("fold", "fold"), ("act('drain')", "drain"),
-                              ("act('resume')", "resume"), ("acknowledge", "acknowledge"), ("copy", "copy"),
+                              ("act('resume')", "resume"), ("act('cordon')", "cordon"), ("act('maint')", "maint"),
+                              ("act('quarantine')", "quarantine"), ("undo", "undo"), ("acknowledge", "acknowledge"), ("copy", "copy"),
                               ("record", "raw record"), ("sort", "sort"), ("help", "help")):  # fmt: skip
             if hasattr(self.screen, f"action_{action.split('(')[0]}"):
                 yield _(title), partial(self.screen.run_action, action), _("on this screen")

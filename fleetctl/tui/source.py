@@ -57,7 +57,8 @@ class PlanPreview:
     """A plan as it would be carried out, before anybody confirmed it.
 
     lines: (text, tone) a person should read before saying yes; count: nodes it changes; must_type: the count has to
-    be typed; refused: why nothing can be done, "" when it can; token: what `apply` takes.
+    be typed; refused: why nothing can be done, "" when it can; needs: what is still to be typed before it can be
+    confirmed, "" when nothing is; token: what `apply` takes.
     """
 
     verb: str
@@ -66,6 +67,7 @@ class PlanPreview:
     lines: Sequence[tuple[str, str]]
     must_type: bool = False
     refused: str = ""
+    needs: str = ""
     token: Any = None
 
 
@@ -151,7 +153,9 @@ class Source(Protocol):
 
     def select(self, nodeset: str) -> list[str]: ...
 
-    def plan(self, verb: str, nodes: Sequence[str], reason: str) -> PlanPreview: ...
+    def plan(self, verb: str, nodes: Sequence[str], reason: str, how: str = "wait", undo: str = "") -> PlanPreview:
+        """What a verb would do. how: wait, now, or a length of time after which work is ended; undo: id of the plan to
+        take back, with verb "undo"."""
 
     def apply(self, preview: PlanPreview) -> str:
         """Save the confirmed plan; its id."""

@@ -13,7 +13,7 @@ from fleetctl.model.admin import NodeAdmin, OutsideState
 from fleetctl.model.host import Host
 from fleetctl.model.lease import HOST_SLOT, WHOLE
 from fleetctl.model.states import Admin, Health, Load, Reach
-from fleetctl.store.capacity import count_processes
+from fleetctl.store.capacity import count_processes, count_stray_cards
 from fleetctl.store.facility import wall_power
 from fleetctl.store.findings import list_findings
 from fleetctl.store.leases import list_holds
@@ -31,8 +31,8 @@ class NodeRow:
     """One node. None is unknown everywhere. Never changed; not frozen, because 12,500 frozen rows take four times as long.
 
     cards: accelerators expected (found, where nothing is declared); cards_found: accelerators the last answer named;
-    cards_leased: cards held by leases; util_pct: mean over cards; temp_c: hottest card; power_w: of the server where
-    it is metered, else the sum of its cards; mem_pct: card memory in use; host_mem_pct: main memory in use;
+    cards_leased: cards held by leases; cards_stray: cards on which a process works without a lease; util_pct: mean over
+    cards; temp_c: hottest card; power_w: of the server where it is metered, else the sum of its cards; mem_pct: card memory in use; host_mem_pct: main memory in use;
     findings: worst open finding in one line; findings_open: how many are open; age_at: when it last answered, epoch
     seconds; since_at: when its admin state began; deadline_at: of a drain; outside: the word of another scheduler that
     owns the node, with its age where that is old; jobs: of that scheduler, running there, `id user`.
@@ -49,6 +49,7 @@ class NodeRow:
     cards: int | None = None
     cards_found: int | None = None
     cards_leased: int = 0
+    cards_stray: int = 0
     reach: Reach = Reach.UNKNOWN
     health: Health = Health.UNKNOWN
     admin: Admin = Admin.IN_SERVICE
@@ -125,11 +126,13 @@ def derive_health(worst: Worst | None, reach: Reach) -> Health:
     return Health.UNKNOWN
 
 
-def derive_load(held: Held | None, cards: int | None) -> Load:
-    """By leases, never by utilisation: a held card is taken whether or not it is busy. cards: None where never seen."""
-    if held is None or not (held.whole or held.cards):
+def derive_load(held: Held | None, cards: int | None, stray: int = 0) -> Load:
+    """By who holds cards, never by utilisation: a leased card is taken whether or not it is busy, and so is one that a
+    process holds without a lease. cards: None where never seen."""
+    if not stray and (held is None or not (held.whole or held.cards)):
         return Load.UNKNOWN if cards is None else Load.IDLE
-    return Load.ALLOCATED if held.whole or (cards and held.full >= cards) else Load.MIXED
+    full, whole = (held.full, held.whole) if held is not None else (0, False)
+    return Load.ALLOCATED if whole or (cards and full + stray >= cards) else Load.MIXED
 
 
 class Owned(NamedTuple):
@@ -166,6 +169,7 @@ class Known:
     held: Mapping[str, Held] = field(default_factory=dict)
     worst: Mapping[str, Worst] = field(default_factory=dict)
     owned: Mapping[str, Owned] = field(default_factory=dict)
+    stray: Mapping[str, int] = field(default_factory=dict)  # cards a process holds without a lease
     wall: Mapping[str, float] = field(default_factory=dict)  # what BMCs say of the whole server, W
 
 
@@ -179,6 +183,7 @@ def build_nodes(
 WALL_FRESH_S = 900.0  # a BMC's power older than that is no power now
 _IN_SERVICE = Keeping(Admin.IN_SERVICE)
 _NOTHING: Values = {}
+_ANSWERS = frozenset({Reach.FRESH, Reach.HUNG})
 
 
 def _row(host: Host, known: Known, now: float, stale_after_s: float) -> NodeRow:
@@ -190,7 +195,8 @@ def _row(host: Host, known: Known, now: float, stale_after_s: float) -> NodeRow:
     found = cards.cards if cards else (0 if answer is not None and answer.answer_at is not None else None)
     power = known.wall.get(name, values.get("power_w"))
     owned = known.owned.get(name) if known.owned else None
-    load = derive_load(held, found)
+    stray = known.stray.get(name, 0) if reach in _ANSWERS else 0
+    load = derive_load(held, found, stray)
     if owned is not None and not (held and (held.whole or held.cards)):
         load = derive_outside_load(owned.state)
     return NodeRow(
@@ -205,6 +211,7 @@ def _row(host: Host, known: Known, now: float, stale_after_s: float) -> NodeRow:
         cards=host.cards if host.cards is not None else found,
         cards_found=found,
         cards_leased=held.cards if held else 0,
+        cards_stray=stray,
         reach=reach,
         health=derive_health(worst, reach),
         admin=kept.admin,
@@ -248,14 +255,16 @@ def load(
     config = config or Config()
     held = _held(conn)
     outside = list_outside(conn, host)
+    answers = host_answers(conn, host)
     known = Known(
-        answers=host_answers(conn, host),
+        answers=answers,
         cards=sum_cards(conn, host) if figures else count_cards(conn),
         values=host_values(conn, host) if figures else {},
-        keeping=_keeping(conn, config, held, outside),
+        keeping=_keeping(conn, config, held, outside, answers),
         held=held,
         worst=_worst(conn, host),
         owned=_owned(conn, outside, host),
+        stray=_stray(conn, config),
         wall=wall_power(conn, now - WALL_FRESH_S, host) if figures else {},
     )
     hosts = inventory.hosts.values() if host is None else [inventory.hosts[host]]
@@ -271,6 +280,11 @@ def _owned(conn: sqlite3.Connection, outside: Mapping[str, OutsideState], host: 
         for name in job.hosts:
             jobs.setdefault(name, []).append(f"{job.id} {job.user}".strip())
     return {name: Owned(state, tuple(jobs.get(name, ()))) for name, state in outside.items()}
+
+
+def _stray(conn: sqlite3.Connection, config: Config) -> dict[str, int]:
+    scheduling = config.scheduling
+    return count_stray_cards(conn, scheduling.drain_ignores) if scheduling.drain_waits_for_processes else {}
 
 
 def _held(conn: sqlite3.Connection) -> dict[str, Held]:
@@ -296,7 +310,11 @@ def _held(conn: sqlite3.Connection) -> dict[str, Held]:
 
 
 def _keeping(
-    conn: sqlite3.Connection, config: Config, held: Mapping[str, Held], outside: Mapping[str, OutsideState]
+    conn: sqlite3.Connection,
+    config: Config,
+    held: Mapping[str, Held],
+    outside: Mapping[str, OutsideState],
+    answers: Mapping[str, HostAnswer],
 ) -> dict[str, Keeping]:
     """Admin states of nodes with a record of ours or of an outside scheduler; all others are in service."""
     records = list_admin(conn)
@@ -311,7 +329,9 @@ def _keeping(
     found = {}
     for host in {**records, **outside}:
         record, other = records.get(host) or NodeAdmin(host), outside.get(host)
-        busy: bool | None = bool(host in held or processes.get(host))
+        answer = answers.get(host)  # what ran on a host that is dead now is not work, as for the drainer
+        working = answer is not None and answer.reach != Reach.UNREACHABLE and host in processes
+        busy: bool | None = host in held or working
         if not busy and other is not None:
             busy = other.busy
         state, owner = effective(record, other, busy), owner_of(record, other)
@@ -361,9 +381,25 @@ COLUMNS: tuple[Column[NodeRow], ...] = (
     Column("reach", "reach", lambda r: r.reach.value, width=7, role="state", doc="does it answer"),
     Column("health", "health", lambda r: r.health.value, width=6, role="state", doc="worst open finding"),
     Column("admin", "admin", lambda r: r.admin.value, width=8, role="state", doc="may it get work"),
-    Column("load", "load", lambda r: r.load.value, width=6, role="state", doc="what leases hold"),
+    Column(
+        "load",
+        "load",
+        lambda r: r.load.value,
+        width=6,
+        role="state",
+        doc="what leases, and processes without one, hold",
+    ),
     Column(
         "cards_leased", "leased", lambda r: r.cards_leased, width=6, right=True, wide=True, doc="cards held by leases"
+    ),
+    Column(
+        "cards_stray",
+        "unleased",
+        lambda r: r.cards_stray,
+        width=8,
+        right=True,
+        wide=True,
+        doc="cards on which a process works without a lease",
     ),
     Column("util_pct", "util", lambda r: r.util_pct, show_pct, 4, right=True, doc="mean utilisation of its cards, %"),
     Column(

@@ -16,7 +16,7 @@ COLUMNS: tuple[Column[ProbeState], ...] = (
     Column(
         "duration_s", "took", lambda r: r.duration_s, lambda v: f"{v:.2f}s" if v < 10 else show_duration(v), 6, True
     ),
-    Column("text", "text", lambda r: r.text or None, width=20, doc="what it said"),
+    Column("text", "text", lambda r: " ".join(r.text.split()) or None, width=20, doc="what it said"),
 )
 
 

@@ -29,11 +29,11 @@ class SettingRow:
 
 @dataclass(frozen=True, slots=True)
 class ValueRow:
-    """One value in force. set: differs from the default."""
+    """One value in force. changed: differs from the default."""
 
     key: str
     value: str
-    set: bool
+    changed: bool
 
 
 SETTING_COLUMNS: tuple[Column[SettingRow], ...] = (
@@ -47,7 +47,7 @@ SETTING_COLUMNS: tuple[Column[SettingRow], ...] = (
 VALUE_COLUMNS: tuple[Column[ValueRow], ...] = (
     Column("key", "key", lambda r: r.key, width=24, doc="path in fleet.toml"),
     Column("value", "value", lambda r: r.value, width=20, doc="what is in force"),
-    Column("set", "set", lambda r: r.set, width=4, doc="differs from the default"),
+    Column("changed", "changed", lambda r: r.changed, width=7, doc="differs from the default"),
 )
 
 

@@ -20,7 +20,7 @@ class Ladder:
 
     nominal: declared (found, where nothing is declared or more was found); installed: found at the last answer;
     reachable: on nodes that answer now; healthy: on nodes neither critical nor unknown; in_service: on nodes that may
-    get work; free: of those, not held by a lease.
+    get work; free: of those, held by no lease and by no process without one.
     """
 
     nominal: int = 0
@@ -73,7 +73,7 @@ def node_ladder(row: NodeRow) -> tuple[int, int, int, int, int, int]:
     reachable = found if row.reach in ANSWERING else 0
     healthy = reachable if row.health in FIT else 0
     in_service = healthy if row.admin is Admin.IN_SERVICE else 0
-    free = 0 if row.load is Load.ALLOCATED else max(in_service - row.cards_leased, 0)
+    free = 0 if row.load is Load.ALLOCATED else max(in_service - row.cards_leased - row.cards_stray, 0)
     return nominal, found, reachable, healthy, in_service, free
 
 

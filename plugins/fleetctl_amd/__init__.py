@@ -5,6 +5,7 @@ from pathlib import Path
 from fleetctl.model.probe import Probe
 from fleetctl.plugin import Plugin
 from fleetctl_amd.amd_smi import parse_json
+from fleetctl_amd.burns import BURNS
 from fleetctl_amd.kernel import kernel_faults
 from fleetctl_amd.parsers import PARSERS, parse_rocm_json
 
@@ -19,6 +20,7 @@ plugin = Plugin(
     name="amd",
     title="AMD Instinct and Radeon GPUs",
     doc="amd-smi, rocm-smi, device metrics exporter, RAS lines of the kernel",
+    burns=BURNS,
     probes=(
         Probe(
             name="amd.smi",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fleetctl.plugin import Plugin
+from fleetctl_nvidia.burns import BURNS
 from fleetctl_nvidia.kernel import kernel_faults
 from fleetctl_nvidia.parsers import PARSERS
 from fleetctl_nvidia.probes import PROBES
@@ -13,6 +14,7 @@ plugin = Plugin(
     title="NVIDIA GPUs",
     doc="nvidia-smi query, XML, table and lists; NVML in-process; dcgm-exporter; Xid and SXid lines",
     probes=PROBES,
+    burns=BURNS,
     parsers=PARSERS,
     paths=("/usr/lib/wsl/lib", "/run/nvidia/driver/usr/bin"),
     lease_env={

@@ -157,6 +157,7 @@ class FleetSource:
     stale_s: float = 150.0
     clock: float = NOW
     done: list[PlanPreview] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
     acked: list[str] = field(default_factory=list)
     places: Places = field(init=False)
 
@@ -355,12 +356,13 @@ class FleetSource:
             self._row(name)
         return names
 
-    def plan(self, verb: str, nodes: Sequence[str], reason: str) -> PlanPreview:
-        refused = "" if verb == "resume" or ":" in reason else "a reason is required, as class: text"
+    def plan(self, verb: str, nodes: Sequence[str], reason: str, how: str = "wait", undo: str = "") -> PlanPreview:
+        needs = "" if verb in ("resume", "undo") or ":" in reason else 'write it as "class: text"'
+        self.asked.append((verb, how))
         touched = [(f"{name}  in service -> draining", "plain") for name in nodes]
         return PlanPreview(
             verb, fold(nodes), len(nodes), [(f"{len(nodes)} nodes, work ends by itself", "strong"), *touched],
-            must_type=len(nodes) > 20, refused=refused, token=(verb, tuple(nodes), reason),
+            must_type=len(nodes) > 20, needs=needs, token=(verb, tuple(nodes), reason),
         )  # fmt: skip
 
     def apply(self, preview: PlanPreview) -> str:

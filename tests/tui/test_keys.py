@@ -131,7 +131,25 @@ async def test_drain_without_a_reason_is_refused() -> None:
         assert isinstance(app.screen, ActScreen)
         assert app.screen.step == "reason"
         assert not source.done
-        assert "reason is required" in text_of(app)
+        assert "type the reason" in text_of(app)
+        assert "not possible" not in text_of(app), "nothing was typed yet: that is no mistake"
+
+
+async def test_tab_goes_through_the_ways_to_treat_running_work() -> None:
+    source = FleetSource()
+    async with opened(source) as (app, pilot):
+        await press(app, pilot, "2", "d", "tab", "tab", "tab", "tab")
+        assert "running work is ended now" in text_of(app)
+        assert source.asked[-1] == ("drain", "now")
+        await press(app, pilot, "tab")
+        assert "running work ends by itself" in text_of(app)
+
+
+async def test_a_plan_is_taken_back_by_a_key() -> None:
+    source = FleetSource()
+    async with opened(source) as (app, pilot):
+        await press(app, pilot, "5", "u", "enter", "enter")
+        assert source.done[0].verb == "undo"
 
 
 async def test_many_nodes_need_their_number_typed() -> None:

@@ -81,6 +81,8 @@ def why_never(shape: Shape, node: NodeView, snapshot: Snapshot) -> str:
 
 
 def _why_not_chip(shape: Shape, node: NodeView, facts: ChipFacts | None) -> str:
+    if node.chip is None and not node.cards:
+        return "has no cards"
     if shape.chip and shape.chip.casefold() not in (node.chip or "").casefold():
         return f"has {node.chip or 'cards of an unknown chip'}, not {shape.chip}"
     if shape.chip_class and (facts is None or shape.chip_class not in facts.classes):

@@ -38,6 +38,18 @@ _CLASSES = (("link", "net"), ("network", "net"), ("nic", "net"), ("power", "powe
             ("therm", "cool"), ("hot", "cool"), ("disk", "hw"), ("driver", "sw"), ("kernel", "sw"))  # fmt: skip
 
 
+_NO_REASON = frozenset({"resume", "undo"})
+_ENDING = frozenset({"drain", "maint"})  # verbs that wait for running work, or end it
+# What Tab goes through: as Source.plan takes it, and for people.
+HOWS = (
+    ("wait", "running work ends by itself"),
+    ("1h", "work may run for 1 hour, then it is ended"),
+    ("4h", "work may run for 4 hours, then it is ended"),
+    ("24h", "work may run for 24 hours, then it is ended"),
+    ("now", "running work is ended now"),
+)
+
+
 def first_reason(row: NodeRow | None) -> str:
     """A reason to begin with, `class: text`, from what is wrong with the node; "" when nothing is."""
     text = row.findings or row.error if row is not None else None
@@ -53,16 +65,18 @@ class ActScreen(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back"),
         Binding("enter", "go", "go on", show=False),
+        Binding("tab", "how", "how work ends", show=False, priority=True),
     ]
     AUTO_FOCUS = None
 
-    def __init__(self, verb: str, nodes: Sequence[str], row: NodeRow | None = None) -> None:
+    def __init__(self, verb: str, nodes: Sequence[str], row: NodeRow | None = None, undo: str = "") -> None:
         super().__init__()
-        self.verb, self.nodes = verb, list(nodes)
+        self.verb, self.nodes, self.undo = verb, list(nodes), undo
+        self.how = 0
         self.step = "reason"
         self.preview: PlanPreview | None = None
         self.plan_id = ""
-        self._reason = first_reason(row) if verb != "resume" else ""
+        self._reason = first_reason(row) if verb not in _NO_REASON else ""
         self._asked = 0
         self._looking = False
 
@@ -85,7 +99,7 @@ class ActScreen(ModalScreen[None]):
         self.query_one("#act-title", RunLine).show(
             [(f" {_(self.verb)} ", "cursor"), (f" {folded} ", "strong")], [(f"{count} ", "muted")]
         )
-        if self.verb == "resume":
+        if self.verb in _NO_REASON:
             self.query_one("#act-question").display = False
             self.query_one("#act-plan").focus()
         else:
@@ -108,6 +122,12 @@ class ActScreen(ModalScreen[None]):
 
     # The plan
 
+    def action_how(self) -> None:
+        """Another way to treat running work; the plan follows."""
+        if self.step == "reason" and self.verb in _ENDING:
+            self.how = (self.how + 1) % len(HOWS)
+            self._plan()
+
     def on_input_changed(self, event: Input.Changed) -> None:
         if self.step == "reason":
             self._reason = event.value
@@ -121,7 +141,9 @@ class ActScreen(ModalScreen[None]):
         if pause_s:
             await asyncio.sleep(pause_s)
         try:
-            preview = await asyncio.to_thread(self.source.plan, self.verb, self.nodes, self._reason.strip())
+            preview = await asyncio.to_thread(
+                self.source.plan, self.verb, self.nodes, self._reason.strip(), HOWS[self.how][0], self.undo
+            )
         except FleetctlError as error:
             preview = PlanPreview(self.verb, "", 0, [], refused=f"{error}{'. ' + error.hint if error.hint else ''}")
         if number != self._asked or self.step != "reason":
@@ -130,15 +152,22 @@ class ActScreen(ModalScreen[None]):
         glyph = self.query_one(TextPane).glyphs
         lines: list[list[Run]] = [[(f" {text}", tone)] for text, tone in preview.lines]
         if preview.refused:
-            room = max(20, self.query_one(TextPane).size.width - 4)
-            said = [part for line in preview.refused.splitlines() for part in wrap(line, room)]
+            said = [part for line in preview.refused.splitlines() for part in wrap(line, self._room())]
             marks = [f" {glyph.crit} ", *["   "] * len(said)]
             lines = [[(mark + line, "crit")] for mark, line in zip(marks, said, strict=False)] + [[]] + lines
+        if preview.needs:
+            lines = [*([(f" {part}", "muted")] for part in wrap(preview.needs, self._room())), [], *lines]
+        how: list[Run] = [(f"   Tab: {_(HOWS[self.how][1])}", "muted")] if self.verb in _ENDING else []
         self.query_one(TextPane).show(lines)
         if preview.refused:
-            self._foot([(f" {_('not possible as it stands')}", "crit")], _("Esc back"))
+            self._foot([(f" {_('not possible as it stands')}", "crit"), *how], _("Esc back"))
+        elif preview.needs:
+            self._foot([(f" {_('type the reason')}", "warn"), *how], _("Esc back"))
         else:
-            self._foot([(f" {_('Enter goes on')}", "accent")], _("Esc back"))
+            self._foot([(f" {_('Enter goes on')}", "accent"), *how], _("Esc back"))
+
+    def _room(self) -> int:
+        return max(20, self.query_one(TextPane).size.width - 4)
 
     # Going on
 
@@ -156,7 +185,7 @@ class ActScreen(ModalScreen[None]):
 
     def _confirm(self) -> None:
         preview = self.preview
-        if preview is None or preview.refused or not preview.count:
+        if preview is None or preview.refused or preview.needs or not preview.count:
             self._plan()
             return
         self.step = "confirm"
@@ -228,7 +257,7 @@ class ActScreen(ModalScreen[None]):
     def action_leave(self) -> None:
         if self.step == "confirm":
             self.step = "reason"
-            if self.verb != "resume":
+            if self.verb not in _NO_REASON:
                 self._ask(_("reason"), self._reason, "")
             else:
                 self.query_one("#act-question").display = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from fleetctl.i18n import _
@@ -20,6 +21,7 @@ SHOWN = "id verb state total done waiting failed reason created_at who note"
 class PlansScreen(DataScreen):
     MODE: ClassVar[str] = "plans"
     AUTO_FOCUS = "#plans"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("u", "undo", "undo")]
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,6 +61,13 @@ class PlansScreen(DataScreen):
         self._steps_of = key
         self.query_one("#steps", FleetTable).show(self._view.steps(key), now=self.source.now())
         self.query_one("#steps-title", RunLine).show([(f" {_('Nodes of plan')} {key}", "strong")])
+
+    def action_undo(self) -> None:
+        """Take the plan under the cursor back, after its undo was read and confirmed."""
+        key = self.query_one("#plans", FleetTable).key
+        if self._view is not None and key is not None:
+            hosts = list(dict.fromkeys(row.host for row in self._view.steps(key).rows))
+            self.home.act("undo", hosts, undo=key)
 
     def on_fleet_table_chosen(self, event: FleetTable.Chosen) -> None:
         if event.table.id == "steps":

@@ -102,7 +102,9 @@ def test_drain_show_undo(cli: Cli) -> None:
     assert (code, action["state"], action["done"]) == (0, "done", 1)
     shown = json.loads(cli(f"plans show {action['plan']} -o json")[1])
     assert shown["plan"]["ticket"] == "T-7"
-    assert cli("drain n01 --yes", reason="hw: fan")[0] == 5
+    code, out, err = cli("drain n01 --yes -o json", reason="hw: fan")
+    assert (code, json.loads(out)["total"]) == (0, 0)
+    assert "drained already by person:" in err
     assert cli(f"plans undo {action['plan'][:6]} --yes")[0] == 0
     assert [e["verb"] for e in json.loads(cli("audit show n01 -o json")[1])] == ["drain", "undo"]
 

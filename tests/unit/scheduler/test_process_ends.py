@@ -366,3 +366,17 @@ def test_a_finish_that_comes_late_moves_nothing_twice(
     with fleet.db.read() as conn:
         assert sum(e.verb == "process_end" for e in iter_audit(conn)) == 1
     assert isinstance(prepared, PreparedPass)
+
+
+@pytest.mark.parametrize("cards", [(), ("0",)])
+def test_a_drain_that_kept_processes_can_be_made_to_end_them(
+    fleet: SchedulerFleet, here: ThisHost, start: Callable[[str], Started], cards: tuple[str, ...]
+) -> None:
+    process = start(MEEK)
+    work(fleet, process.pid)
+    drain(fleet, keep_processes=True, cards=cards)
+    one_pass(fleet, here)
+    drain(fleet, cards=cards)
+    for _ in range(2):
+        one_pass(fleet, here)
+    assert process.wait(10) == -15
