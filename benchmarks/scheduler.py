@@ -2,27 +2,34 @@
 
     python benchmarks/scheduler.py [--nodes 12500]
 
-CPU milliseconds, median of several runs, on a database file with every card seen.
+CPU milliseconds, median of several runs, on a database file with every card seen; then a queue of --queue requests that
+is served until nobody can start: decisions per second with everything (read, decided, booked, recorded), and the look alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 from fleetctl.config.schema import Config, HostGroup, Rack, Site
 from fleetctl.inventory.inventory import Inventory, build_inventory
 from fleetctl.model.admin import Actor, ActorKind
 from fleetctl.model.lease import Shape
 from fleetctl.operations import allocate, apply, make_request, plan_drain, plan_resume, quote
-from fleetctl.scheduler.live import load_snapshot
-from fleetctl.scheduler.tick import tick
+from fleetctl.scheduler.kept import KeptFleet
+from fleetctl.scheduler.packing.packer import Packer
+from fleetctl.scheduler.packing.state import Mask, Share
+from fleetctl.scheduler.packing.task import TaskClass
+from fleetctl.scheduler.tick import TickResult, serve_queue, tick
 from fleetctl.store.database import Database
+from fleetctl.store.requests import insert_request
 
 WHO = Actor(ActorKind.PERSON, "bench")
 
@@ -63,18 +70,66 @@ def measure(work: Callable[[], object], runs: int) -> float:
     return statistics.median(times)
 
 
+MIX = ((Shape(cards=1), 40), (Shape(milli=500), 20), (Shape(cards=2), 12), (Shape(cards=4), 12), (Shape(cards=8), 12),
+       (Shape(nodes=2, cards=8, same="rack"), 3), (Shape(nodes=4, cards=8), 1))  # fmt: skip
+
+
+def fill_queue(db: Database, config: Config, count: int, now: int) -> None:
+    rng = random.Random(1)
+    shapes = rng.choices([s for s, _ in MIX], [w for _, w in MIX], k=count)
+    with db.write() as conn:
+        for number, shape in enumerate(shapes):
+            tenant, duration = f"t{number % 20}", rng.choice((3600, 14_400, 86_400))
+            request = make_request(config, tenant, shape, who=WHO, now=now, duration_s=duration)
+            insert_request(conn, request)
+
+
+def drain_queue(db: Database, inventory: Inventory, config: Config, count: int, now: int) -> None:
+    """Serve a long queue and print what it cost."""
+    fill_queue(db, config, count, now)
+    looks: list[float] = []
+    core_choose = Packer.choose
+
+    def timed(packer: Packer, kind: TaskClass, allowed: Mask | None = None) -> tuple[Share, ...]:
+        began = time.thread_time()
+        shares = core_choose(packer, kind, allowed)
+        looks.append(time.thread_time() - began)
+        return shares
+
+    granted, before = 0, None
+    cpu, wall = time.process_time(), time.perf_counter()
+    with mock.patch.object(Packer, "choose", timed):
+        while granted != before:
+            now += 10
+            before = granted
+            granted += len(tick(db, inventory, now, config=config).granted)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    looks.sort()
+    print(
+        f"  queue of {count}: {granted} booked in {wall:.1f} s, {granted / wall:,.0f} a second, {granted / cpu:,.0f} per CPU second"
+    )
+    at = [looks[int(len(looks) * q)] * 1000 for q in (0.5, 0.99)]
+    print(
+        f"  a decision by itself: {len(looks) / sum(looks):,.0f} per CPU second, p50 {at[0]:.3f} ms, p99 {at[1]:.3f} ms of CPU"
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, default=12_500)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--queue", type=int, default=10_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         db, inventory, config = make_fleet(Path(folder) / "fleet.db", options.nodes)
         clock = [1000]
 
-        def read_snapshot() -> None:
+        def read_anew() -> None:
             with db.read() as conn:
-                load_snapshot(conn, inventory, config, clock[0])
+                KeptFleet(conn, inventory, config, None, clock[0]).refresh(conn, clock[0])
+
+        def look() -> None:
+            serve_queue(db, inventory, config, clock[0], None, TickResult())
 
         def drain_rack() -> None:
             clock[0] += 1
@@ -88,6 +143,7 @@ def main() -> int:
             quote(db, inventory, request, now=clock[0], config=config)
 
         def lease() -> None:
+            clock[0] += 1
             request = make_request(config, "lab", Shape(cards=2), who=WHO, now=clock[0])
             allocate(db, inventory, request, WHO, now=clock[0], config=config)
 
@@ -99,12 +155,14 @@ def main() -> int:
             print(f"{options.nodes} nodes, {options.nodes * 8} cards; CPU ms, median of {options.runs}")
             for name, work in (
                 ("tick, nothing to do", idle),
-                ("snapshot for placement", read_snapshot),
+                ("the fleet read anew", read_anew),
                 ("drain a rack: plan, apply, resume", drain_rack),
                 ("place --dry-run, gang of 4", ask_price),
                 ("alloc of 2 cards, booked", lease),
             ):
-                print(f"  {name:34} {measure(work, options.runs):8.1f}")
+                print(f"  {name:38} {measure(work, options.runs):8.1f}", flush=True)
+            drain_queue(db, inventory, config, options.queue, clock[0])
+            print(f"  {'a look at what is left of it':38} {measure(look, options.runs):8.1f}")
     return 0
 
 

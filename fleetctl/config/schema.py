@@ -230,6 +230,22 @@ class Hooks:
 class Scheduling:
     """How requests are ordered and started."""
 
+    policy: str = setting(
+        "where requests go, by the names of `simulate --policy`",
+        default="fgd",
+        choices=("fgd", "power", "best-fit", "first-fit", "tightest", "random"),
+    )
+    order: str = setting(
+        "who is next among those of one class and share, by the names of `simulate --policy`: fleet (least expected work"
+        " first, with ageing), easy (who came first), fifo (who came first, and nobody passes)",
+        default="fleet",
+        choices=("fleet", "easy", "fifo"),
+    )
+    keep_promises: bool = setting(
+        "who was first in line and was promised a time is not passed by shorter requests that come later; `kept` in"
+        " `simulate --policy`",
+        default=True,
+    )
     backfill: str = setting(
         "what may start out of turn: easy (nothing that delays the first in line), conservative (nothing that delays"
         " anyone before it), none",
@@ -241,7 +257,7 @@ class Scheduling:
     fair_half_life_s: float = setting("time after which past use counts half", default=604800.0, unit="s", minimum=1)
     preempt: bool = setting("urgent requests may end spot leases", default=False)
     max_queue: int = setting("requests that may wait at once", default=10000, minimum=1)
-    look_ahead: int = setting("queued requests looked at in one tick", default=200, minimum=1)
+    look_ahead: int = setting("queued requests that may be found without room in one look", default=500, minimum=1)
     clock_jump_s: float = setting(
         "jump of the clock between two ticks that is not believed until a second tick confirms it",
         default=21600.0,

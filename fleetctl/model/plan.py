@@ -90,7 +90,8 @@ class CapacityLeft:
 class Plan:
     """A reviewable change. `nodes` will change, `skipped` will not and say why.
 
-    confirm_count: the number that must be typed, None when a yes suffices; power_freed_w: None when not metered.
+    confirm_count: the number that must be typed, None when a yes suffices; power_freed_w: None when not metered;
+    power_freed_by_feed_w: of it, what leaves each feed, () where none is declared.
     steps: sentences in order, for people. evidence: what the change rests on (finding, check result).
     """
 
@@ -111,6 +112,7 @@ class Plan:
     guards: tuple[GuardTouch, ...] = ()
     capacity: tuple[CapacityLeft, ...] = ()
     power_freed_w: float | None = None
+    power_freed_by_feed_w: tuple[tuple[str, float], ...] = ()
     confirm_count: int | None = None
     steps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fleetctl.config.schema import Config
 from fleetctl.errors import ConflictError, NotFoundError, UsageError
@@ -16,13 +18,12 @@ from fleetctl.model.lease import WHOLE, Lease, LeaseState, Request, RequestState
 from fleetctl.model.outside import OPEN_END, OutsideRequest
 from fleetctl.operations.planning import new_id
 from fleetctl.scheduler.fairshare import fair_use
-from fleetctl.scheduler.leasing import end, why_over_quota
-from fleetctl.scheduler.live import load_snapshot
-from fleetctl.scheduler.placement import ChipFacts, Placement, Refusals, Snapshot, choose
-from fleetctl.scheduler.queue import CLASS_ORDER, Promise, at_time, beside, decide, earliest, in_order
+from fleetctl.scheduler.leasing import Quotas, end
+from fleetctl.scheduler.placement import ChipFacts, Snapshot
+from fleetctl.scheduler.queue import CLASS_ORDER, in_order, moment_of
 from fleetctl.scheduler.quote import Quote
 from fleetctl.scheduler.routing import Route, find_route
-from fleetctl.scheduler.tick import TickResult, serve_queue
+from fleetctl.scheduler.tick import PROMISED, TickResult, serve_queue
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
 from fleetctl.store.leases import find_lease, get_lease, list_leases, renew_lease
@@ -36,6 +37,11 @@ from fleetctl.store.requests import (
     list_queue,
 )
 from fleetctl.store.reservations import close_reservation, insert_reservation, list_reservations
+from fleetctl.store.scheduler_facts import get_fact
+
+if TYPE_CHECKING:
+    from fleetctl.scheduler.fleet_core import FleetCore
+    from fleetctl.scheduler.packing.promises import Promise as CorePromise
 
 
 def make_request(
@@ -111,31 +117,44 @@ def quote(
     via: str = "",
 ) -> Quote:
     """Where and when a request would run, what it costs, and why not elsewhere. Reads only."""
+    from fleetctl.scheduler.kept import kept_fleet
+    from fleetctl.scheduler.queue import look_at
+
     config = config or Config()
     at = int(now)
-    with db.read() as conn:
-        snapshot = load_snapshot(conn, inventory, config, at, chips)
-        route = _route(conn, config, request, snapshot, via)
-        leases = list_leases(conn)
-        queue = [r for r in list_queue(conn) if r.id != request.id]
-        line = in_order([*queue, request], fair_use(conn, config, at), config)
-        cards = request.shape.nodes * request.shape.cards * request.shape.milli / WHOLE
-        over = why_over_quota(conn, config, request.tenant, cards)
-    now_answer = choose(request, snapshot)
-    refusals = now_answer.refused if isinstance(now_answer, Placement) else now_answer.nodes
-    if route is not None:
-        return Quote(request, None, None, route.why or over or _goes_to(route), refusals, via=route.backend)
-    if over:
-        return Quote(request, None, None, over, refusals)
-    asked_for = replace(request, start_at=None)
-    if isinstance(now_answer, Refusals) and now_answer.for_ever:
-        return Quote(request, None, None, f"can never fit: {now_answer.why}", refusals, now_answer.nearest)
-    decisions = decide([asked_for if r.id == request.id else r for r in line], snapshot, leases, config)
-    ahead = next(i for i, r in enumerate(line) if r.id == request.id)
-    started = next((p for r, p in decisions.starts if r.id == request.id), None)
-    if started is not None and (request.start_at is None or request.start_at <= at):
-        return Quote(request, at, started, "", started.refused, ahead=ahead)
-    return _later(request, snapshot, leases, decisions.notes.get(request.id, ""), refusals, ahead, decisions.promises)
+    with ExitStack() as stack:
+        with db.read() as conn:
+            fleet = stack.enter_context(kept_fleet(db, conn, inventory, config, at, chips))
+            queue = [r for r in list_queue(conn) if r.id != request.id]
+            line = in_order([*queue, request], fair_use(conn, config, at), config, get_fact(conn, PROMISED) or [])
+            cards = request.shape.nodes * request.shape.cards * request.shape.milli / WHOLE
+            over = Quotas(conn, config).why_over(request.tenant, cards)
+            route = _route(conn, config, request, fleet.core.facts(), via)
+        core, leases = fleet.core, list(fleet.leases.values())
+        never = core.never(request)
+        refusals = core.reasons(request)
+        if route is not None:
+            return Quote(request, None, None, route.why or over or _goes_to(route), refusals, via=route.backend)
+        if over:
+            return Quote(request, None, None, over, refusals)
+        if never:
+            return Quote(request, None, None, f"can never fit: {never.why}", refusals, never.nearest)
+        asked_for = replace(request, start_at=None)
+        decisions = look_at([asked_for if r.id == request.id else r for r in line], core, leases, config)
+        ahead = next(i for i, r in enumerate(line) if r.id == request.id)
+        started = next((p for r, p in decisions.starts if r.id == request.id), None)
+        promise = next((p for p in decisions.promises if p.request.id == request.id), None)
+        others = [p.core for p in decisions.promises if p is not promise and p.at is not None]
+        for begun, _ in decisions.starts:  # a quote books nothing: but who starts before it is in its way
+            if begun.id == request.id:
+                core.end(begun.id)
+        try:
+            if started is not None and (request.start_at is None or request.start_at <= at):
+                return Quote(request, at, started, "", refusals, ahead=ahead)
+            return _later(request, core, decisions.notes.get(request.id, ""), refusals, ahead, others)
+        finally:
+            for begun, _ in decisions.starts:
+                core.end(begun.id)
 
 
 def _route(conn: sqlite3.Connection, config: Config, request: Request, snapshot: Snapshot, via: str) -> Route | None:
@@ -154,23 +173,27 @@ def _goes_to(route: Route) -> str:
 
 def _later(
     request: Request,
-    snapshot: Snapshot,
-    leases: Sequence[Lease],
+    core: FleetCore,
     why: str,
     refusals: Mapping[str, str],
     ahead: int,
-    promises: Sequence[Promise],
+    others: Sequence[CorePromise],
 ) -> Quote:
-    others = [p for p in promises if p.request.id != request.id]
-    begin = max(snapshot.now, request.start_at or 0)
-    base = beside(at_time(snapshot, leases, begin), others, request)
-    answer = choose(request, base)
-    if isinstance(answer, Placement) and begin > snapshot.now:
-        return Quote(request, begin, answer, why, refusals, ahead=ahead)
-    promise = earliest(request, base, leases)
-    found = choose(request, at_time(base, leases, promise.at)) if promise.at is not None else None
-    placement = found if isinstance(found, Placement) else None
-    return Quote(request, promise.at, placement, why, refusals, ahead=ahead)
+    """When and where it could begin, beside those who start now and those who were promised a time."""
+    begin = max(core.now, request.start_at or 0)
+    if begin > core.now:
+        with core.at(begin):
+            shares = core.choose(request, others)
+        if shares:
+            return Quote(request, begin, core.placement(shares), why, refusals, ahead=ahead)
+    with core.at(begin):
+        promise = core.promise(request, others)
+    moment = None if promise is None else moment_of(promise)
+    if moment is None:
+        return Quote(request, None, None, why, refusals, ahead=ahead)
+    with core.at(moment):
+        shares = core.choose(request, others)
+    return Quote(request, moment, core.placement(shares) if shares else None, why, refusals, ahead=ahead)
 
 
 def allocate(
@@ -200,10 +223,12 @@ def allocate(
             f"{cards:g} cards are asked for, the quota of {tenant.name} is {tenant.max_cards:g}",
             hint=f"ask for at most {tenant.max_cards:g}, or raise max_cards in fleet.toml",
         )
-    with db.read() as conn:
-        owned = bool(config.schedulers)
-        snapshot = load_snapshot(conn, inventory, config, at, chips) if owned else None
-        route = _route(conn, config, request, snapshot, via) if snapshot is not None else None
+    route = None
+    if config.schedulers:
+        from fleetctl.scheduler.kept import kept_fleet
+
+        with db.read() as conn, kept_fleet(db, conn, inventory, config, at, chips) as fleet:
+            route = _route(conn, config, request, fleet.core.facts(), via)
     if via and route is None:
         raise NotFoundError(f"no scheduler {via!r}", hint="fleet.toml names none")
     if route is not None and (route.why or not wait):

@@ -18,6 +18,7 @@ from fleetctl.model.states import Admin, Reach
 from fleetctl.scheduler.carry_out import EMPTYING, is_harder
 from fleetctl.scheduler.guards import check_guards, confirm_count
 from fleetctl.scheduler.picture import Picture, load_picture
+from fleetctl.scheduler.power import freed_by_feed
 from fleetctl.scheduler.states import BY_VERB, derive, is_there, why_not
 from fleetctl.store.capacity import count_cards, count_stray_cards, latest_power, list_work
 from fleetctl.store.connections import Connections
@@ -90,7 +91,8 @@ def build_plan(
         (skipped if node.skip else included).append(node)
     leaving = [n.host for n in included if not n.cards and n.after is not Admin.IN_SERVICE]
     out = picture.out_of_service()
-    freed = [n.power_w for n in included if n.host in leaving and n.host not in out]
+    going = [n for n in included if n.host in leaving and n.host not in out]
+    freed = [n.power_w for n in going]
     return Plan(
         id=new_id("p"),
         verb=verb,
@@ -109,6 +111,9 @@ def build_plan(
         guards=check_guards(inventory, config, out, leaving) if leaving else (),
         capacity=capacity_left(inventory, picture, included, chips, stray),
         power_freed_w=sum(p for p in freed if p is not None) if any(p is not None for p in freed) else None,
+        power_freed_by_feed_w=tuple(
+            freed_by_feed(config, inventory, {n.host: n.power_w for n in going if n.power_w is not None}).items()
+        ),
         confirm_count=confirm_count(inventory, config, leaving) if leaving else None,
         steps=_steps(verb, transition.wish, included, mode, start_at is not None, cards, ending, config),
         warnings=_warnings(included, mode, ending, freed),

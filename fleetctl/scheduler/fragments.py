@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fleetctl.model.lease import WHOLE, Request
 from fleetctl.scheduler.placement import Snapshot
-from fleetctl.scheduler.placement.feasible import feasible
+from fleetctl.scheduler.placement.feasible import why_not
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,12 @@ def fragments(snapshot: Snapshot, waiting: Sequence[Request]) -> list[Fragment]:
     usable: set[str] = set()
     reasons: dict[str, str] = {}
     for request in shapes.values():
-        fits, refused = feasible(request, snapshot)
-        usable.update(f.node.host for f in fits)
-        for host, why in refused.items():
-            reasons.setdefault(host, why)
+        for host, node in snapshot.nodes.items():
+            why = why_not(request, node, snapshot)
+            if why:
+                reasons.setdefault(host, why)
+            else:
+                usable.add(host)
     groups: dict[str, list[str]] = {}
     for node in snapshot.nodes.values():
         if not node.why_not and node.cards:

@@ -24,7 +24,7 @@ from fleetctl.model.admin import Actor, ActorKind
 from fleetctl.model.lease import HOST_SLOT, WHOLE, Hold, Lease, LeaseState, Request, RequestState
 from fleetctl.model.outside import OPEN_END, OutsideRequest
 from fleetctl.scheduler.backend import Allocation, Backend, BackendJob, BackendView, Capability
-from fleetctl.scheduler.leasing import end, lease_id, why_over_quota
+from fleetctl.scheduler.leasing import Quotas, end, lease_id
 from fleetctl.store.audit import append_audit
 from fleetctl.store.capacity import list_host_facts
 from fleetctl.store.connections import Connections
@@ -132,7 +132,7 @@ def _over_quota(conn: sqlite3.Connection, config: Config, request: Request, row:
         waits = theirs is not None and theirs.state is RequestState.QUEUED and other.state in ("doing", "told")
         if theirs is not None and waits and other.request != row.request and theirs.tenant == request.tenant:
             on_the_way += theirs.shape.nodes * theirs.shape.cards
-    return why_over_quota(conn, config, request.tenant, on_the_way + request.shape.nodes * request.shape.cards)
+    return Quotas(conn, config).why_over(request.tenant, on_the_way + request.shape.nodes * request.shape.cards)
 
 
 async def _look_for(db: Connections, backend: Backend, row: OutsideRequest, now: int) -> OutsideRequest:

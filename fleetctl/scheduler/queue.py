@@ -1,31 +1,43 @@
-"""Who is next, who may start out of turn, and what each of the others waits for. Pure.
+"""The live line: its order, and what one look at it decides. Nothing is booked here.
 
-Order: class (urgent, normal, spot), then what a tenant used against its share, then who came first. The first that
-cannot start gets a promise: the earliest time at which it could, and the cards for it. Whoever comes later may start
-only where that does not move the promise: it ends before, or leaves those cards alone.
+Order: class (urgent, normal, spot), then who was promised a time, then what a tenant used against its share, then the
+key of the order in force (`scheduling.order`), then who came first. The look itself is the core's (`packing.line`),
+the same that `fleetctl simulate` plays traces into.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from fleetctl.config.schema import Config
-from fleetctl.model.lease import HOST_SLOT, WHOLE, Hold, Lease, LeaseState, Request
-from fleetctl.scheduler.placement import NodeView, Placement, Refusals, Snapshot, choose
-from fleetctl.scheduler.placement.feasible import why_never
+from fleetctl.model.lease import Lease, Request
+from fleetctl.scheduler.placement import Placement, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fleetctl.scheduler.fleet_core import FleetCore
+    from fleetctl.scheduler.packing.line import Look
+    from fleetctl.scheduler.packing.orders import Order
+    from fleetctl.scheduler.packing.policies import Policy
+    from fleetctl.scheduler.packing.promises import Promise as CorePromise
+    from fleetctl.scheduler.packing.state import Floats, Mask, Share
 
 CLASS_ORDER: Mapping[str, int] = {"urgent": 0, "normal": 1, "spot": 2}
+OPEN_ENDED_S = 7 * 86_400.0  # how long a lease without an end counts in the order of the line
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """When the first in line can start and where. at None: it waits for leases without an end."""
+    """When a request can start, and on which nodes. at None: it waits for leases without an end."""
 
     request: Request
     at: int | None
-    holds: tuple[Hold, ...]
-    left: Mapping[tuple[str, str], int]  # (host, card) -> milli still free then, beside the promise
+    hosts: tuple[str, ...]
+    core: CorePromise = field(repr=False, compare=False)
 
 
 @dataclass
@@ -40,13 +52,34 @@ class Decisions:
     preempt: list[tuple[Request, tuple[str, ...]]] = field(default_factory=list)  # leases to end for it
 
 
-def in_order(requests: Sequence[Request], used: Mapping[str, float], config: Config) -> list[Request]:
-    """The line. used: tenant -> card-seconds, past use counting less and less."""
-    shares = {t.name: t.share for t in config.tenants}
+def policy_of(config: Config) -> tuple[Policy, Order]:
+    """Where requests go and who is next, as fleet.toml says it."""
+    from fleetctl.scheduler.packing.orders import ORDERS
+    from fleetctl.scheduler.packing.policies import POLICIES
 
-    def key(request: Request) -> tuple[int, float, int, str]:
+    rules, order = config.scheduling, ORDERS[config.scheduling.order]
+    return POLICIES[rules.policy], replace(
+        order,
+        backfill=order.backfill and rules.backfill != "none",
+        promises_all=rules.backfill == "conservative",
+        keeps_turn=rules.keep_promises,
+    )
+
+
+def in_order(
+    requests: Sequence[Request], used: Mapping[str, float], config: Config, promised: Collection[str] = ()
+) -> list[Request]:
+    """The line. used: tenant -> card-seconds, past use counting less and less; promised: ids of who was told a time."""
+    shares = {t.name: t.share for t in config.tenants}
+    _where, order = policy_of(config)
+
+    def key(request: Request) -> tuple[int, int, float, float, int, str]:
         owed = used.get(request.tenant, 0.0) / shares.get(request.tenant, 1.0)
-        return (CLASS_ORDER.get(request.cls, 1), owed, request.submitted_at, request.id)
+        shape = request.shape
+        expected = OPEN_ENDED_S if request.duration_s is None else float(request.duration_s)
+        place = order.key(request.submitted_at, expected, shape.nodes * max(1, shape.cards), gang=shape.nodes > 1)
+        turn = 0 if order.keeps_turn and request.id in promised else 1
+        return (CLASS_ORDER.get(request.cls, 1), turn, owed, place, request.submitted_at, request.id)
 
     return sorted(requests, key=key)
 
@@ -58,10 +91,28 @@ def decide(
     config: Config,
     over_quota: Mapping[str, str] | None = None,
 ) -> Decisions:
-    """Look at the line once. leases: the live ones; over_quota: request -> why its quota holds it back."""
-    decisions = Decisions()
-    now, rules = snapshot.now, config.scheduling
-    live = list(leases)
+    """Look at the line once, over a snapshot and the live leases. over_quota: request -> why its quota holds it back."""
+    from fleetctl.scheduler.fleet_core import FleetCore
+
+    return look_at(line, FleetCore(snapshot, leases, policy_of(config)[0]), leases, config, over_quota)
+
+
+def look_at(
+    line: Sequence[Request],
+    core: FleetCore,
+    leases: Sequence[Lease],
+    config: Config,
+    over_quota: Mapping[str, str] | None = None,
+) -> Decisions:
+    """Look at the line once. What starts holds its shares in the core from then on, under the request's id."""
+    from fleetctl.scheduler.packing.line import Line
+
+    decisions, now = Decisions(), core.now
+    order = policy_of(config)[1]
+    waiting = Line(core.packer, core.ends, order, config.scheduling.look_ahead)
+    asking = _Asking(core, line, decisions)
+    can: dict[object, str] = {}
+    queued: list[int] = []
     for place, request in enumerate(line):
         if request.latest_start_at is not None and request.latest_start_at < now:
             decisions.lapsed.append(request.id)
@@ -72,189 +123,115 @@ def decide(
         if over_quota and request.id in over_quota:
             decisions.notes[request.id] = over_quota[request.id]
             continue
-        if place >= rules.look_ahead:
-            decisions.notes[request.id] = "not looked at yet: too far down the line"
+        kind = core.kind(request.shape)
+        if kind not in can:
+            never = core.never(request)
+            nearest = f"; nearest: {never.nearest}" if never and never.nearest else ""
+            can[kind] = f"can never fit: {never.why}{nearest}" if never else ""
+        if can[kind]:
+            decisions.impossible[request.id] = can[kind]
             continue
-        if decisions.promises and rules.backfill == "none":
-            decisions.notes[request.id] = f"waits behind {decisions.promises[0].request.id}"
-            continue
-        answer = choose(request, beside(snapshot, decisions.promises, request))
-        if isinstance(answer, Placement):
-            decisions.starts.append((request, answer))
-            snapshot = booked(snapshot, answer.holds, request.id, request.shape.exclusive or request.shape.cards == 0)
-            live.append(_as_lease(request, answer, now))
-            continue
-        if answer.for_ever:
-            nearest = f"; nearest: {answer.nearest}" if answer.nearest else ""
-            decisions.impossible[request.id] = f"can never fit: {answer.why}{nearest}"
-            continue
-        victims = _victims(request, snapshot, live, config, decisions)
-        if victims:
-            decisions.preempt.append((request, victims))
-        if not decisions.promises or rules.backfill == "conservative":
-            promise = earliest(request, beside(snapshot, decisions.promises, request), live)
-            decisions.promises.append(promise)
-            decisions.notes[request.id] = _waits_for(promise, answer)
-        else:
-            decisions.notes[request.id] = _behind(request, answer, snapshot, decisions.promises[0])
+        queued.append(place)
+        waiting.add(place, kind, (0, 1, place))
+    look = waiting.serve(now, asking)
+    _promise(decisions, core, line, look)
+    _explain(decisions, core, line, queued, look, order)
+    _preempt(decisions, core, line, look, leases, config)
     return decisions
 
 
-def _waits_for(promise: Promise, answer: Refusals) -> str:
-    if promise.at is None:
-        return f"{answer.why}; nobody can say when, leases without an end are in the way"
-    return f"{answer.why}; can start at {promise.at}"
+class _Asking:
+    """What the core asks of requests, by their place in the line."""
+
+    def __init__(self, core: FleetCore, line: Sequence[Request], decisions: Decisions) -> None:
+        self._core, self._line, self._decisions = core, line, decisions
+
+    def expected(self, job: int) -> float:
+        duration = self._line[job].duration_s
+        return math.inf if duration is None else float(duration)
+
+    def allowed(self, job: int) -> Mask | None:
+        return self._core.allowed(self._line[job])
+
+    def ready(self, job: int) -> Callable[[Floats], None] | None:
+        return self._core.ready(self._line[job])
+
+    def start(self, job: int, shares: tuple[Share, ...], expected: float) -> None:
+        request = self._line[job]
+        self._core.begin(request.id, shares, self._core.now + expected)
+        self._decisions.starts.append((request, self._core.placement(shares)))
 
 
-def _behind(request: Request, answer: Refusals, snapshot: Snapshot, promise: Promise) -> str:
-    if isinstance(choose(request, snapshot), Placement):
-        return f"would delay {promise.request.id}, the first in line"
-    return answer.why
+def _promise(decisions: Decisions, core: FleetCore, line: Sequence[Request], look: Look) -> None:
+    for job, promise in look.promises:
+        decisions.promises.append(Promise(line[job], moment_of(promise), core.hosts(promise.nodes), promise))
 
 
-def earliest(request: Request, snapshot: Snapshot, leases: Sequence[Lease]) -> Promise:
-    """When and where a request could start if nobody else came: at the end of one of the leases, if at all."""
-    ends = sorted({lease.end_at for lease in leases if lease.end_at is not None and lease.end_at > snapshot.now})
-    low, high = 0, len(ends)
-    found: tuple[int, Placement, Snapshot] | None = None
-    while low < high:  # more is free the later it is, so the first end that suffices is found by halving
-        middle = (low + high) // 2
-        later = at_time(snapshot, leases, ends[middle])
-        answer = choose(request, later)
-        if isinstance(answer, Placement):
-            found = (ends[middle], answer, later)
-            high = middle
+def moment_of(promise: CorePromise) -> int | None:
+    """In whole seconds, up; None when nobody can say."""
+    return None if math.isinf(promise.at) else math.ceil(promise.at)
+
+
+def _explain(
+    decisions: Decisions, core: FleetCore, line: Sequence[Request], queued: Sequence[int], look: Look, order: Order
+) -> None:
+    """A note for everybody who waits. One that was not looked at waits behind the first of its kind."""
+    promised = {p.request.id: p for p in decisions.promises}
+    started = {request.id for request, _ in decisions.starts}
+    first: dict[object, str] = {}  # kind -> the one of it that was refused
+    head = next(iter(decisions.promises), None)
+    for job, barred in look.refused:
+        request = line[job]
+        first.setdefault(core.kind(request.shape), request.id)
+        promise = promised.get(request.id)
+        if promise is not None:
+            when = "nobody can say when, leases without an end are in the way"
+            when = when if promise.at is None else f"can start at {promise.at}"
+            decisions.notes[request.id] = f"{core.why_waits(request)}; {when}"
+        elif barred and head is not None and core.choose(request):
+            decisions.notes[request.id] = f"would delay {head.request.id}, the first in line"
         else:
-            low = middle + 1
-    if found is None:
-        return Promise(request, None, (), {})
-    at, placement, later = found
-    left = {}
-    for hold in placement.holds:
-        free = next((c.open_milli for c in later.nodes[hold.host].cards if c.key == hold.card), WHOLE)
-        left[hold.host, hold.card] = max(0, free - hold.milli)
-    return Promise(request, at, placement.holds, left)
-
-
-def at_time(snapshot: Snapshot, leases: Sequence[Lease], at: int) -> Snapshot:
-    """The fleet at a later time: leases that end by then are over, nothing else is known to change."""
-    return without(replace(snapshot, now=at), [x for x in leases if x.end_at is not None and x.end_at <= at])
-
-
-def without(snapshot: Snapshot, leases: Sequence[Lease]) -> Snapshot:
-    """The fleet as if these leases were over."""
-    freed: dict[str, dict[str, int]] = {}
-    gone: dict[str, set[str]] = {}
-    for lease in leases:
-        for hold in lease.holds:
-            cards = freed.setdefault(hold.host, {})
-            cards[hold.card] = cards.get(hold.card, 0) + hold.milli
-            gone.setdefault(hold.host, set()).update((lease.id, lease.request))
-    nodes = dict(snapshot.nodes)
-    for host, cards in freed.items():
-        node = nodes.get(host)
-        if node is None:
+            decisions.notes[request.id] = core.why_waits(request)
+    for place in queued:
+        request = line[place]
+        if request.id in decisions.notes or request.id in started:
             continue
-        held_by = tuple(x for x in node.held_by if x not in gone[host])
-        nodes[host] = replace(
-            node,
-            cards=tuple(replace(c, free_milli=min(WHOLE, c.free_milli + cards.get(c.key, 0))) for c in node.cards),
-            held_by=held_by,
-            exclusive=node.exclusive and bool(held_by),
-        )
-    return replace(snapshot, nodes=nodes)
+        before = first.get(core.kind(request.shape))
+        if not order.backfill and look.refused:
+            before = line[look.refused[0][0]].id
+        decisions.notes[request.id] = f"waits behind {before}" if before else "not looked at yet: too far down the line"
 
 
-def booked(snapshot: Snapshot, holds: Sequence[Hold], name: str, exclusive: bool) -> Snapshot:
-    """The fleet with these cards taken."""
-    taken: dict[str, dict[str, int]] = {}
-    for hold in holds:
-        taken.setdefault(hold.host, {})[hold.card] = hold.milli
-    nodes = dict(snapshot.nodes)
-    for host, cards in taken.items():
-        node = nodes[host]
-        nodes[host] = replace(
-            node,
-            cards=tuple(replace(c, free_milli=max(0, c.free_milli - cards.get(c.key, 0))) for c in node.cards),
-            held_by=(*node.held_by, name),
-            exclusive=node.exclusive or exclusive or HOST_SLOT in cards,
-        )
-    return replace(snapshot, nodes=nodes)
-
-
-def beside(snapshot: Snapshot, promises: Sequence[Promise], request: Request) -> Snapshot:
-    """The fleet a later request may use: without what was promised, unless it ends before the promise falls due."""
-    end_at = None if request.duration_s is None else snapshot.now + request.duration_s
-    nodes = dict(snapshot.nodes)
-    for promise in promises:
-        if end_at is not None and (promise.at is None or end_at <= promise.at):
+def _preempt(
+    decisions: Decisions,
+    core: FleetCore,
+    line: Sequence[Request],
+    look: Look,
+    leases: Sequence[Lease],
+    config: Config,
+) -> None:
+    """Spot leases whose end would let an urgent request start now, where that is allowed."""
+    urgent = [line[job] for job, _ in look.refused if line[job].cls == "urgent"]
+    if not config.scheduling.preempt or not urgent:
+        return
+    spot = {x.id: x for x in leases if x.cls == "spot"}
+    for request in urgent:
+        kind = core.kind(request.shape)
+        with core.without(spot):
+            shares = core.choose(request)
+        if not shares:
             continue
-        if promise.at is None:
-            # It could start the moment somebody leaves, so nothing without an end may settle where it could run.
-            for host, node in snapshot.nodes.items():
-                if not why_never(promise.request.shape, node, snapshot):
-                    nodes[host] = replace(nodes[host], why_not=nodes[host].why_not or _promised(promise))
-            continue
-        whole = promise.request.shape.exclusive or promise.request.shape.cards == 0
-        for host in dict.fromkeys(h.host for h in promise.holds):
-            nodes[host] = _minus(nodes[host], promise, whole)
-    return replace(snapshot, nodes=nodes)
-
-
-def _minus(node: NodeView, promise: Promise, whole: bool) -> NodeView:
-    if whole:
-        return replace(node, why_not=node.why_not or _promised(promise))
-    cards = tuple(
-        replace(c, free_milli=min(c.free_milli, promise.left.get((node.host, c.key), WHOLE))) for c in node.cards
-    )
-    return replace(node, cards=cards, held_by=(*node.held_by, promise.request.id))
-
-
-def _promised(promise: Promise) -> str:
-    return f"is promised to {promise.request.id}, the first in line"
-
-
-def _victims(
-    request: Request, snapshot: Snapshot, leases: Sequence[Lease], config: Config, decisions: Decisions
-) -> tuple[str, ...]:
-    """Spot leases whose end would let an urgent request start now; () when there are none or it may not."""
-    if request.cls != "urgent" or not config.scheduling.preempt:
-        return ()
-    taken = {lease for _, victims in decisions.preempt for lease in victims}
-    started = {r.id for r, _ in decisions.starts}
-    spot = [x for x in leases if x.cls == "spot" and x.id not in taken and x.request not in started]
-    answer = choose(request, without(snapshot, spot))
-    if not isinstance(answer, Placement):
-        return ()
-    alone = request.shape.exclusive or request.shape.cards == 0
-    wanted = {(h.host, h.card) for h in answer.holds}
-    free = {(n.host, c.key): c.open_milli for n in snapshot.nodes.values() for c in n.cards}
-    need = {(h.host, h.card): h.milli for h in answer.holds}
-    hosts = set(answer.hosts)
-    return tuple(
-        sorted(
-            lease.id
-            for lease in spot
-            if any(
-                (h.host in hosts and (alone or lease.exclusive))
-                or ((h.host, h.card) in wanted and free.get((h.host, h.card), 0) < need[h.host, h.card])
-                for h in lease.holds
-            )
-        )
-    )
-
-
-def _as_lease(request: Request, placement: Placement, now: int) -> Lease:
-    end_at = None if request.duration_s is None else now + request.duration_s
-    return Lease(
-        request.id,
-        request.id,
-        request.tenant,
-        request.who,
-        LeaseState.ACTIVE,
-        now,
-        end_at,
-        placement.holds,
-        cls=request.cls,
-        exclusive=request.shape.exclusive,
-    )
+        need = {(s.node, place): milli for s in shares for place, milli in s.devices}
+        alone = {s.node for s in shares} if kind.alone else set()
+        victims = []
+        for name, held in core.held_on([s.node for s in shares]).items():
+            if name in spot and any(
+                h.node in alone
+                or (h.alone and any(h.node == s.node for s in shares))
+                or any(core.packer.card_milli(h.node)[c] < need.get((h.node, c), 0) for c, _ in h.devices)
+                for h in held
+            ):
+                victims.append(name)
+                del spot[name]
+        if victims:
+            decisions.preempt.append((request, tuple(sorted(victims))))

@@ -45,12 +45,17 @@ class Verdict:
         return self.broken_at is None
 
 
+_AS_IT_IS = frozenset({str, int, float, bool, type(None)})
+
+
 def canonical(value: Any) -> str:
     """One spelling of a JSON value; dataclasses and enums become plain, None stays null."""
     return json.dumps(_plain(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _AS_IT_IS:
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return {k: _plain(v) for k, v in asdict(value).items()}
     if isinstance(value, Enum):

@@ -53,6 +53,51 @@ def list_host_facts(conn: sqlite3.Connection, hosts: Collection[str] | None = No
     }
 
 
+def list_cards(conn: sqlite3.Connection) -> tuple[dict[str, list[tuple[str, str | None]]], dict[str, str]]:
+    """Host -> (key, number) of the cards it names now, in order of their numbers; and host -> its first known chip."""
+    names: dict[int, str] = dict(conn.execute("SELECT id, name FROM hosts").fetchall())
+    found: dict[int, list[tuple[str, str | None]]] = defaultdict(list)
+    chips: dict[int, str] = {}
+    for host, key, number, chip in conn.execute(
+        "SELECT host, key, number, COALESCE(chip, model) FROM devices"
+        " WHERE kind = 'card' AND parent IS NULL AND gone_at IS NULL"
+    ):
+        found[host].append((key, number))
+        if chip and host not in chips:
+            chips[host] = chip
+    for cards in found.values():
+        numbers = [number or "" for _, number in cards]
+        if max(map(len, numbers)) > 1 or sorted(numbers) != numbers or not numbers[0]:  # few hosts: keys cost
+            cards.sort(key=_number_order)
+    return (
+        {names[host]: cards for host, cards in found.items() if host in names},
+        {names[host]: chip for host, chip in chips.items() if host in names},
+    )
+
+
+def gone_cards(conn: sqlite3.Connection, host: str) -> frozenset[str]:
+    """Keys of the cards that a host named before and names no more."""
+    rows = conn.execute(
+        "SELECT key FROM devices WHERE host = (SELECT id FROM hosts WHERE name = ?) AND kind = 'card'"
+        " AND gone_at IS NOT NULL",
+        (host,),
+    )
+    return frozenset(r[0] for r in rows)
+
+
+def cards_mark(conn: sqlite3.Connection) -> tuple[int, ...]:
+    """Changes when a host names a card it did not, or names one no more."""
+    row = conn.execute(
+        "SELECT COUNT(*), COALESCE(MAX(id), 0), COUNT(gone_at), COALESCE(SUM(gone_at), 0) FROM devices WHERE kind = 'card'"
+    )
+    return tuple(row.fetchone())
+
+
+def _number_order(card: tuple[str, str | None]) -> tuple[int, str]:
+    number = card[1] or ""
+    return (int(number) if number.isascii() and number.isdecimal() else 1 << 30, card[0])
+
+
 def list_reach(conn: sqlite3.Connection) -> dict[str, HostFact]:
     """Every host that was ever polled, without its cards: all that a drain asks."""
     return {r[0]: HostFact(r[0], r[1], r[2], ()) for r in conn.execute("SELECT name, reach, answer_at FROM hosts")}
@@ -90,8 +135,7 @@ def _some_host_facts(conn: sqlite3.Connection, hosts: Collection[str]) -> dict[s
 
 
 def _card_order(card: CardFact) -> tuple[int, str]:
-    number = card.number or ""
-    return (int(number) if number.isascii() and number.isdecimal() else 1 << 30, card.key)
+    return _number_order((card.key, card.number))
 
 
 def is_work(conn: sqlite3.Connection, ignored: Collection[str]) -> tuple[str, list[str]]:
@@ -197,6 +241,12 @@ def latest_power(conn: sqlite3.Connection) -> dict[str, float]:
         )
         found.update({r[0]: float(r[1]) for r in rows})
     return found
+
+
+def latest_power_slot(conn: sqlite3.Connection) -> int | None:
+    """The round `latest_power` is of; None where there is none."""
+    found = [conn.execute(f"SELECT MAX(slot) FROM {kind}_samples").fetchone()[0] for kind in ("card", "host")]
+    return max((slot for slot in found if slot is not None), default=None)
 
 
 def latest_card_values(conn: sqlite3.Connection, hosts: Collection[str]) -> dict[str, dict[str, dict[str, float]]]:

@@ -7,6 +7,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from fleetctl.errors import ConflictError
@@ -15,11 +16,13 @@ from fleetctl.model.lease import Hold, Latency, Lease, LeaseState, Shape
 _COLUMNS = "id, request, tenant, who, state, cls, exclusive, start_at, end_at, ended_at, ended_why, shape, version"
 
 
+@lru_cache(maxsize=4096)
 def shape_json(shape: Shape) -> str:
     """A shape as JSON; `shape_of` reads it back."""
     return json.dumps(asdict(shape), ensure_ascii=False, sort_keys=True)
 
 
+@lru_cache(maxsize=4096)
 def shape_of(text: str) -> Shape:
     """The shape a JSON text spells; unknown keys of a newer version are left out."""
     raw = {k: v for k, v in json.loads(text).items() if k in Shape.__dataclass_fields__}
@@ -115,6 +118,32 @@ def list_leases(conn: sqlite3.Connection, *, live: bool = True, tenant: str = ""
         f"SELECT {_COLUMNS} FROM lease WHERE {where} AND (? = '' OR tenant = ?) ORDER BY start_at DESC, id LIMIT ?",
         (tenant, tenant, limit),
     ).fetchall()
+    return _leases(conn, rows)
+
+
+def live_versions(conn: sqlite3.Connection) -> dict[str, int]:
+    """Id -> version of every live lease; a lease that changes gets a new version."""
+    return dict(conn.execute("SELECT id, version FROM lease WHERE state IN ('active', 'ending')").fetchall())
+
+
+def count_live(conn: sqlite3.Connection) -> dict[str, int]:
+    """Tenant -> live leases."""
+    return dict(
+        conn.execute(
+            "SELECT tenant, COUNT(*) FROM lease WHERE state IN ('active', 'ending') GROUP BY tenant"
+        ).fetchall()
+    )
+
+
+def some_leases(conn: sqlite3.Connection, ids: Sequence[str]) -> list[Lease]:
+    """The live ones among these."""
+    rows: list[Any] = []
+    for start in range(0, len(ids), 500):
+        part = ids[start : start + 500]
+        marks = ",".join("?" * len(part))
+        rows += conn.execute(
+            f"SELECT {_COLUMNS} FROM lease WHERE id IN ({marks}) AND state IN ('active', 'ending')", part
+        )
     return _leases(conn, rows)
 
 

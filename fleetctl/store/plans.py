@@ -58,9 +58,11 @@ def plan_of(text: str) -> Plan:
     raw["guards"] = tuple(GuardTouch(**g) for g in raw["guards"])
     raw["capacity"] = tuple(CapacityLeft(**c) for c in raw["capacity"])
     raw["steps"], raw["warnings"] = tuple(raw["steps"]), tuple(raw["warnings"])
+    feeds = raw.pop("power_freed_by_feed_w", ())
     return Plan(
         **{
             **raw,
+            "power_freed_by_feed_w": tuple((name, watts) for name, watts in feeds),
             "wish": Wish(raw["wish"]),
             "mode": DrainMode(raw["mode"]),
             "reason": Reason(ReasonClass(reason["cls"]), reason["text"]) if reason else None,

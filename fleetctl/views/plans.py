@@ -110,7 +110,8 @@ def plan_lines(plan: Plan) -> list[str]:
             f"{row.nodes_before} -> {row.nodes_after} {_('nodes')}, {row.cards_free_after} {_('cards free')}"
         )
     if plan.power_freed_w is not None:
-        lines.append(f"  {_('power freed')}: {plan.power_freed_w / 1000:.1f} kW")
+        feeds = ", ".join(f"{name} {watts / 1000:.1f} kW" for name, watts in plan.power_freed_by_feed_w)
+        lines.append(f"  {_('power freed')}: {plan.power_freed_w / 1000:.1f} kW" + (f" ({feeds})" if feeds else ""))
     lines += [f"  {'!' if not g.ok else '-'} {_('guard')} {g}" for g in plan.guards]
     lines += [f"  ! {warning}" for warning in plan.warnings]
     lines += _grouped(plan.nodes, lambda n: "; ".join(n.warnings), _("note"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -39,15 +39,14 @@ class Places:
             "site": _number([n.site for n in nodes], named=False),
         }
 
-    def split(self, same: str, nodes: Ints, least: int) -> list[Ints]:
+    def split(self, same: str, nodes: Ints, least: int) -> Iterator[Ints]:
         """These nodes by place, those places that hold at least so many, the tightest first."""
         of = self._of[same][nodes]
         nodes, of = nodes[of >= 0], of[of >= 0]
         counts = np.bincount(of)
         wide = np.flatnonzero(counts >= max(1, least))
-        first = {place: at for at, place in reversed(list(enumerate(of.tolist())))}
-        ordered = sorted(wide.tolist(), key=lambda place: (counts[place], first[place]))
-        return [nodes[of == place] for place in ordered]
+        for place in wide[np.argsort(counts[wide], kind="stable")].tolist():
+            yield nodes[of == place]
 
     def largest(self, same: str, nodes: Ints) -> int:
         """How many of these nodes stand in one place, at most."""

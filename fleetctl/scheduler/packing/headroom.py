@@ -6,22 +6,13 @@ Every limit is linear: a watt drawn on a node counts with a share of its own aga
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from fleetctl.scheduler.packing.limits import Limit
 from fleetctl.scheduler.packing.state import Floats, Ints, Mask, Share
 from fleetctl.scheduler.packing.task import WHOLE, TaskClass
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """what: in words, `feed lg-a-A`; left_w: what it still bears; shares: node -> part of a node's draw that counts."""
-
-    what: str
-    left_w: float
-    shares: Mapping[str, float]
 
 
 class Headroom:

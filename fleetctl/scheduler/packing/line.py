@@ -116,7 +116,7 @@ class Line:
                 held = gang and gangs < order.gangs_held and looked == 0
                 dated = [p.nodes for p in promises if np.isfinite(p.at)]
                 if held or order.promises_all or not dated:
-                    free = _without(may, dated)
+                    free = _without(may, [*dated, *barred])
                     promise = self._ends.promise(bucket.kind, now, free, asker.ready(job))
                     if promise is not None:
                         promises.append(promise)

@@ -46,12 +46,12 @@ class Order:
         """The line it stands in."""
         return "" if self.moves else task.kind.site
 
-    def key(self, task: Task, expected_s: float, gang: bool) -> float:
+    def key(self, submit_s: float, expected_s: float, cards: int, *, gang: bool) -> float:
         """Its place in the line: lower is earlier. Static, so nobody waits for ever: all who come later get higher."""
         if not self.short_first:
-            return task.submit_s
+            return submit_s
         weight = GANG_WEIGHT if gang else WEIGHT
-        return task.submit_s + weight * expected_s * math.sqrt(max(1, task.kind.cards))
+        return submit_s + weight * expected_s * math.sqrt(max(1, cards))
 
 
 ORDERS: Mapping[str, Order] = {

@@ -153,16 +153,23 @@ class Packer(FreeState):
         if len(fits) < kind.nodes:
             return ()
         for members in self.places.split(kind.same, fits, kind.nodes) if kind.same else (fits,):
-            keys = [scores[members]]
-            if kind.green and self._green_rank is not None:
-                keys.append(self._green_rank[members])
-            ordered = members[np.lexsort(keys)].tolist()
-            if row.policy.drawn:
-                self._rng.shuffle(ordered)
-            chosen = ordered[: kind.nodes] if self.headroom is None else self.headroom.first(kind, ordered, kind.nodes)
+            if self.headroom is None and not kind.green and not row.policy.drawn:
+                chosen = _lowest(members, scores[members], kind.nodes)
+            else:
+                chosen = self._first_borne(row, members, scores[members])
             if len(chosen) == kind.nodes:
                 return tuple(self._share(row, node) for node in chosen)
         return ()
+
+    def _first_borne(self, row: Row, members: Ints, scores: Ints) -> list[int]:
+        """The best members by green power and score that their racks, feeds and zones bear all together."""
+        kind, keys = row.kind, [scores]
+        if kind.green and self._green_rank is not None:
+            keys.append(self._green_rank[members])
+        ordered = members[np.lexsort(keys)].tolist()
+        if row.policy.drawn:
+            self._rng.shuffle(ordered)
+        return ordered[: kind.nodes] if self.headroom is None else self.headroom.first(kind, ordered, kind.nodes)
 
     def _share(self, row: Row, node: int) -> Share:
         kind, choice = row.kind, row.picks[node]
@@ -224,3 +231,11 @@ class Packer(FreeState):
             return True
         draw = self.power.cards_w(has.model, [0] * cards + [WHOLE] * (has.cards - cards))
         return draw + one_cpu_w(has.cpu_milli, has.cpu_milli - cpu_milli) <= has.power_cap_w
+
+
+def _lowest(nodes: Ints, scores: Ints, count: int) -> list[int]:
+    """So many nodes with the lowest scores, the first of equals; sorting all of them costs a millisecond."""
+    bound = np.partition(scores, count - 1)[count - 1]
+    below = scores < bound
+    less = nodes[below][np.argsort(scores[below], kind="stable")]
+    return [*less.tolist(), *nodes[scores == bound][: count - len(less)].tolist()]

@@ -72,7 +72,7 @@ class Ends:
             able &= packer.headroom.bears(kind)
         if not kind.nodes and packer.is_gang(kind):
             return self._for_gang(kind, now, able)
-        at = self._for_nodes(now) if kind.alone else self._for_cards(kind.cards, now)
+        at = self._for_nodes(now) if kind.alone else self._for_cards(kind, now)
         if ready is not None:
             ready(at)
         at[~able] = np.inf
@@ -100,15 +100,16 @@ class Ends:
                 best = first
         return best
 
-    def _for_cards(self, cards: int, now: float) -> Floats:
-        """Per node, when so many cards are free; where they are now but CPU or memory is not, when all of it is."""
-        whole = self._for_nodes(now)
+    def _for_cards(self, kind: TaskClass, now: float) -> Floats:
+        """Per node, when so many cards are free. Where they are now: at once for a member of a gang, which waits for the
+        others; else CPU or memory is missing, and it is when all of the node is free."""
+        whole, cards = self._for_nodes(now), kind.cards
         if not cards:
             return whole
         if cards > self._cards.shape[1]:
             return np.full(len(whole), np.inf)
         ready = np.partition(self._cards, cards - 1, axis=1)[:, cards - 1]
-        return np.where(ready <= 0.0, whole, np.maximum(ready, now + OVERDUE_S))
+        return np.where(ready <= 0.0, now if kind.nodes else whole, np.maximum(ready, now + OVERDUE_S))
 
     def _for_nodes(self, now: float) -> Floats:
         """Per node, when all of it is free."""

@@ -143,7 +143,8 @@ class Queue:
         task = self._tasks[number]
         kind, line = self._order.kind(task), self._order.line(task)
         said = self._said[number] = self.expected(number)
-        key = (0, 1, self._order.key(task, self._trust.weigh(said), self._packer.is_gang(kind)))
+        gang = self._packer.is_gang(kind)
+        key = (0, 1, self._order.key(task.submit_s, self._trust.weigh(said), task.kind.cards, gang=gang))
         if line not in self._lines:
             self._lines[line] = Line(self._packer, self._ends, self._order)
         self._lines[line].add(number, kind, key)

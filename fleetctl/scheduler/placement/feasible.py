@@ -1,4 +1,4 @@
-"""Which nodes could take one member of a gang, and for each other node the first reason why not. Pure.
+"""For every node that would not take a member of a gang the first reason why not. Pure.
 
 Two kinds of reasons, told apart because only one of them passes with time: what a node is (chip, pool, site, size) and
 what it does at present (leases, windows, drains).
@@ -7,40 +7,20 @@ what it does at present (leases, windows, drains).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from fleetctl.model.lease import HOST_SLOT, WHOLE, Hold, Latency, Request, Shape
+from fleetctl.model.lease import WHOLE, Latency, Request, Shape
 from fleetctl.scheduler.placement.snapshot import CardView, ChipFacts, NodeView, Snapshot, Window
 
 LATENCY_MS: Mapping[Latency, float] = {Latency.REALTIME: 5.0, Latency.INTERACTIVE: 20.0}
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """One node that could take one member, and with which cards. left_milli: open capacity that then remains."""
-
-    node: NodeView
-    holds: tuple[Hold, ...]
-    left_milli: int
-    price_per_hour: float | None
-
-
-def feasible(request: Request, snapshot: Snapshot) -> tuple[list[Fit], dict[str, str]]:
-    """(nodes that fit now, in order; host -> why not) for one member of the request's gang."""
-    fits: list[Fit] = []
-    refused: dict[str, str] = {}
-    for node in snapshot.nodes.values():
-        reason = why_never(request.shape, node, snapshot) or _why_not_now(request, node, snapshot.now)
-        if reason:
-            refused[node.host] = reason
-            continue
-        holds = _holds(request.shape, node)
-        if isinstance(holds, str):
-            refused[node.host] = holds
-            continue
-        left = sum(c.open_milli for c in node.cards) - sum(h.milli for h in holds if h.card != HOST_SLOT)
-        fits.append(Fit(node, holds, left, _price(request.shape, node, holds, snapshot)))
-    return fits, refused
+def why_not(request: Request, node: NodeView, snapshot: Snapshot) -> str:
+    """Why a node would not take one member of the request's gang now; "" when it would, power and cooling left aside."""
+    return (
+        why_never(request.shape, node, snapshot)
+        or _why_not_now(request, node, snapshot.now)
+        or _why_no_cards(request.shape, node)
+    )
 
 
 def why_never(shape: Shape, node: NodeView, snapshot: Snapshot) -> str:
@@ -110,9 +90,9 @@ def _why_not_now(request: Request, node: NodeView, now: int) -> str:
         return f"exclusive was asked for, {node.held_by[0]} runs there"
     end_at = None if request.duration_s is None else now + request.duration_s
     for window in node.windows:
-        if _is_own(request, window):
+        if is_own(request, window):
             continue
-        if _overlap(now, end_at, window):
+        if overlap(now, end_at, window):
             what = f"a reservation for {window.tenant}" if window.tenant else "a maintenance window"
             return f"{what} ({window.id}) begins before this would end"
     if node.hot:
@@ -120,37 +100,22 @@ def _why_not_now(request: Request, node: NodeView, now: int) -> str:
     return ""
 
 
-def _is_own(request: Request, window: Window) -> bool:
+def is_own(request: Request, window: Window) -> bool:
     return bool(window.tenant) and window.tenant == request.tenant and request.reservation == window.id
 
 
-def _overlap(start: int, end: int | None, window: Window) -> bool:
+def overlap(start: int, end: int | None, window: Window) -> bool:
     return (window.end_at is None or start < window.end_at) and (end is None or end > window.start_at)
 
 
-def _holds(shape: Shape, node: NodeView) -> tuple[Hold, ...] | str:
-    """Cards for one member: whole cards by number, a fraction on the fullest card that still has room."""
+def _why_no_cards(shape: Shape, node: NodeView) -> str:
     if shape.cards == 0 or shape.exclusive:
-        return _whole_node(shape, node)
-    if shape.milli >= WHOLE:
-        free = [c for c in node.cards if c.open_milli >= WHOLE]
-    else:
-        free = sorted((c for c in node.cards if c.open_milli >= shape.milli), key=lambda c: c.open_milli)
-    if len(free) < shape.cards:
-        return _short(shape, node, len(free))
-    return tuple(Hold(node.host, c.key, min(shape.milli, WHOLE), c.index) for c in free[: shape.cards])
-
-
-def _whole_node(shape: Shape, node: NodeView) -> tuple[Hold, ...] | str:
-    """All of a node: every card that works, or the node's own slot where it has none."""
-    if node.held_by:
-        return f"the whole node was asked for, {node.held_by[0]} runs there"
-    working = [c for c in node.cards if c.open_milli >= WHOLE]
-    if len(working) < max(shape.cards, 1 if node.cards else 0):
-        return _short(shape, node, len(working))
-    if not node.cards:
-        return (Hold(node.host, HOST_SLOT, WHOLE),)
-    return tuple(Hold(node.host, c.key, WHOLE, c.index) for c in working)
+        if node.held_by:
+            return f"the whole node was asked for, {node.held_by[0]} runs there"
+        working = sum(1 for c in node.cards if c.open_milli >= WHOLE)
+        return _short(shape, node, working) if working < max(shape.cards, 1 if node.cards else 0) else ""
+    free = sum(1 for c in node.cards if c.open_milli >= min(shape.milli, WHOLE))
+    return _short(shape, node, free) if free < shape.cards else ""
 
 
 def _short(shape: Shape, node: NodeView, free: int) -> str:
@@ -162,10 +127,3 @@ def _short(shape: Shape, node: NodeView, free: int) -> str:
 
 def _name(card: CardView) -> str:
     return card.index if card.index is not None else card.key
-
-
-def _price(shape: Shape, node: NodeView, holds: tuple[Hold, ...], snapshot: Snapshot) -> float | None:
-    price = snapshot.prices.get(node.chip or "")
-    if price is None:
-        return None
-    return price * sum(h.milli for h in holds if h.card != HOST_SLOT) / WHOLE

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fleetctl.model.lease import WHOLE, Hold
+from fleetctl.scheduler.packing.limits import Limit
 from fleetctl.scheduler.packing.task import TaskClass
 
 
@@ -53,8 +54,7 @@ class NodeView:
     """One node as a place for work.
 
     why_not: why it takes no new work at all, "" when it does; held_by: leases that hold something there;
-    exclusive: one of them holds it alone; rack_headroom_w: what the rack's budget leaves, None when unknown;
-    hot: too warm for more load, with the words to say so, "" when not.
+    exclusive: one of them holds it alone; hot: too warm for more load, with the words to say so, "" when not.
     """
 
     host: str
@@ -68,7 +68,6 @@ class NodeView:
     held_by: tuple[str, ...] = ()
     exclusive: bool = False
     windows: tuple[Window, ...] = ()
-    rack_headroom_w: float | None = None
     hot: str = ""
 
 
@@ -77,7 +76,8 @@ class Snapshot:
     """Nodes in the order of the inventory, and what is known about chips, sites and prices.
 
     latency_ms and green_pct by site; price by chip, yuan per card-hour. Missing means unknown. mix: what was asked for
-    lately and how often, which is what free cards should stay fit for; () where nothing was.
+    lately and how often, which is what free cards should stay fit for; () where nothing was. limits: what racks, feeds
+    and cooling zones still bear as measured at limits_at; what is not known is left out.
     """
 
     now: int
@@ -87,6 +87,8 @@ class Snapshot:
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     green_pct: Mapping[str, float] = field(default_factory=dict)
     mix: tuple[tuple[TaskClass, float], ...] = ()
+    limits: tuple[Limit, ...] = ()
+    limits_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,6 @@ class Placement:
 
     holds: tuple[Hold, ...]
     price_per_hour: float | None = None
-    score: float = 0.0
     refused: Mapping[str, str] = field(default_factory=dict)  # every node that will not do, and why
 
     @property

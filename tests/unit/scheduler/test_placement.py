@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetctl.model.lease import HOST_SLOT, Latency, Request, Shape
-from fleetctl.scheduler.placement import CardView, ChipFacts, NodeView, Placement, Refusals, Snapshot, Window, choose
+from fleetctl.scheduler.packing.limits import Limit
+from fleetctl.scheduler.placement import CardView, ChipFacts, NodeView, Placement, Refusals, Snapshot, Window
+from tests.fakes.choosing import choose
 
 CHIPS = {
     "H100": ChipFacts("H100", ("ai", "hpc"), 989.0, 80 << 30, 700.0),
@@ -92,10 +94,16 @@ def test_a_gang_shares_a_rack_and_the_racks_power() -> None:
     answer = choose(ask(Shape(nodes=2, cards=4, same="rack")), snap(*nodes))
     assert isinstance(answer, Placement)
     assert answer.hosts == ("n1", "n3")  # the smaller rack that holds it
-    tight = [replace(n, rack="r", rack_headroom_w=3000.0) for n in nodes[:2]]
-    refused = choose(ask(Shape(nodes=2, cards=4)), snap(*tight))
+    tight = (Limit("rack r", 3000.0, {"n0": 1.0, "n1": 1.0}),)
+    refused = choose(ask(Shape(nodes=2, cards=4)), snap(*nodes[:2], limits=tight))
     assert isinstance(refused, Refusals)
-    assert "power budgets" in refused.why
+    assert "would not bear all of them together" in refused.why
+    one = choose(
+        ask(Shape(nodes=1, cards=4)), snap(*nodes[:2], limits=(Limit("feed a-B", 100.0, {"n0": 0.5, "n1": 1}),))
+    )
+    assert isinstance(one, Refusals)
+    assert one.nodes["n0"] == "feed a-B has 100 W left, this would add 1400 W"
+    assert "power or cooling is not: feed a-B" in one.why
     assert not refused.for_ever
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from fleetctl.model.lease import Request, Shape
 from fleetctl.scheduler.live import asked_lately, load_snapshot
 from fleetctl.scheduler.packing.task import TaskClass
-from fleetctl.scheduler.placement import CardView, NodeView, Placement, Snapshot, choose
-from fleetctl.scheduler.placement.feasible import feasible
-from fleetctl.scheduler.placement.rank import rank
+from fleetctl.scheduler.placement import CardView, NodeView, Placement, Snapshot
 from fleetctl.store.requests import insert_request
+from tests.fakes.choosing import choose
 from tests.fakes.fleet import SchedulerFleet
 
 HALF = Request("r-1", "a", Shape(cards=1, milli=500), 0)
@@ -47,19 +43,6 @@ def test_a_node_of_eight_is_kept_for_those_who_want_eight() -> None:
     nodes = (node("whole", *[1000] * 8), node("started", *[1000] * 7, 0), node("wide", *[1000] * 7))
     mix = ((TaskClass(cards=8), 5.0), (TaskClass(cards=1), 1.0))
     assert first(one, snapshot(*nodes, mix=mix)) in ("started", "wide")
-
-
-@given(
-    st.lists(st.lists(st.sampled_from([0, 250, 500, 1000]), min_size=1, max_size=8), min_size=1, max_size=6),
-    st.lists(st.tuples(st.integers(1, 8), st.sampled_from([250, 500, 1000])), max_size=4),
-)
-def test_ranking_loses_and_invents_no_node(frees: list[list[int]], asked: list[tuple[int, int]]) -> None:
-    mix = tuple((TaskClass(cards=c, milli=m if c == 1 else 1000), 1.0) for c, m in dict.fromkeys(asked))
-    at = snapshot(*(node(f"n{i}", *free) for i, free in enumerate(frees)), mix=mix)
-    fits, _ = feasible(HALF, at)
-    ranked = rank(HALF, at, fits)
-    assert sorted(f.node.host for f in ranked) == sorted(f.node.host for f in fits)
-    assert ranked == rank(HALF, at, list(reversed(fits)))
 
 
 def test_the_live_snapshot_knows_what_was_asked_for(fleet: SchedulerFleet) -> None:
