@@ -21,7 +21,14 @@ from fleetctl.tui.app import Console
 from fleetctl.tui.store_source import StoreSource
 
 IMAGES = Path(__file__).parent / "images"
-SHOTS = {"overview": ["1"], "nodes": ["2"], "node": ["2", "enter"], "cards": ["3"]}
+SHOTS = {
+    "overview": ["1"],
+    "nodes": ["2"],
+    "node": ["2", "enter"],
+    "cards": ["3"],
+    "power": ["7", "enter"],
+    "cooling": ["8"],
+}
 ROUNDS = 40
 
 
@@ -31,7 +38,8 @@ def main() -> None:
         with subprocess.Popen(serve, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as servers:
             assert servers.stdin is not None
             assert servers.stdout is not None
-            spec = {"fleet": "city", "hosts": 60, "seed": 1, "faults": [["down", "lg-h100-07"], ["hang", "mh-910b-03"]]}
+            faults = [["down", "lg-h100-07"], ["hang", "mh-910b-03"], ["over", "lg-a02"], ["leak", "lingang-a-cdu-1"]]
+            spec = {"fleet": "city", "hosts": 60, "seed": 1, "faults": faults}
             servers.stdin.write(json.dumps({**spec, "interval_s": 1.0}) + "\n")
             servers.stdin.flush()
             config = Path(servers.stdout.readline().removeprefix("ready ").strip())

@@ -94,13 +94,16 @@ class FacilityCollector:
         hint.clear()
 
     async def run(self, on_results: OnResults) -> None:
-        """Ask everybody at his pace; hand results on at most every second, at most 500 at a time."""
+        """Ask everybody at his pace; hand results on at most every second, at most 500 at a time. A lull is handed on,
+        too: what was told before it is then looked at."""
         tasks = [asyncio.create_task(self._serve(one)) for one in self.endpoints.values()]
         try:
             while True:
                 await self._clock.sleep(FLUSH_S)
                 self._fast.tidy()
                 self._full.tidy()
+                if not self._results:
+                    await on_results([])
                 while self._results:
                     batch, self._results = self._results[:BATCH], self._results[BATCH:]
                     await on_results(batch)

@@ -20,27 +20,31 @@ from fleetctl.store.facility import (
     save_facility_conditions,
 )
 
-JUDGE_EVERY_S = 15.0
+JUDGE_EVERY_S = 15.0  # or every round, where rounds are shorter
 PRUNE_EVERY_S = 3600.0
 
 
 class FacilityKeeper:
-    """Saves batches of results; judges the whole picture at most every 15 s. Runs on the writer's thread."""
+    """Saves batches of results; judges the whole picture soon after each. Runs on the writer's thread."""
 
     def __init__(self, config: Config, inventory: Inventory) -> None:
         self._config = config
         self._inventory = inventory
+        self._judge_every_s = min(JUDGE_EVERY_S, config.poll.interval_s)
         self._judged_at = 0.0
+        self._told = False  # something since the last look
         self._pruned_at = 0.0
 
     def save(self, db: Connections, results: list[EndpointResult], now: float) -> None:
-        """Keep a batch and bring the findings up to date."""
-        with db.write() as conn:
-            save_endpoint_results(conn, results)
+        """Keep a batch, which may be empty, and bring the findings up to date."""
+        if results:
+            self._told = True
+            with db.write() as conn:
+                save_endpoint_results(conn, results)
         # A leak does not wait for the next look.
         leak = any(s.bad for r in results if r.report for s in r.report.states if s.what == "leak")
-        if leak or now - self._judged_at >= JUDGE_EVERY_S:
-            self._judged_at = now
+        if leak or (self._told and now - self._judged_at >= self._judge_every_s):
+            self._judged_at, self._told = now, False
             self._judge(db, now)
         if now - self._pruned_at >= PRUNE_EVERY_S:
             self._pruned_at = now

@@ -55,6 +55,51 @@ class RackLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceLoad:
+    """A hall or a site: its racks added up. budget_w: None as soon as one rack declares none."""
+
+    name: str
+    site: str
+    draw: Watts
+    budget_w: float | None
+    racks: int
+    nodes: int
+    over: int  # racks over their budget
+    stranded_w: float | None  # left in pieces too small for one more server; None: no server tells what it draws
+
+    @property
+    def left_w(self) -> float | None:
+        if self.draw.value is None or self.budget_w is None:
+            return None
+        return self.budget_w - self.draw.value
+
+    @property
+    def used_pct(self) -> float | None:
+        if self.draw.value is None or not self.budget_w:
+            return None
+        return 100 * self.draw.value / self.budget_w
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLoad:
+    """One node in its rack. wall: what its BMC says; cards_w: the sum of its cards; share_w: an equal part of the
+    rack's budget."""
+
+    name: str
+    rack: str
+    wall: Watts
+    cards_w: float | None
+    share_w: float | None
+    inlet_c: float | None = None
+
+    @property
+    def used_pct(self) -> float | None:
+        if self.wall.value is None or not self.share_w:
+            return None
+        return 100 * self.wall.value / self.share_w
+
+
+@dataclass(frozen=True, slots=True)
 class FeedLoad:
     """One feed: what it carries, its breaker, and the racks on it."""
 
@@ -74,6 +119,13 @@ class FeedLoad:
         if self.usable_w is None or self.draw.value is None:
             return None
         return self.usable_w - self.draw.value
+
+    @property
+    def used_pct(self) -> float | None:
+        """Of the breaker's limit; a continuous load may use 80."""
+        if self.draw.value is None or not self.limit_w:
+            return None
+        return 100 * self.draw.value / self.limit_w
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +199,33 @@ def what_if_feed_fails(feed: str, feeds: Mapping[str, FeedLoad], racks: Iterable
         else:
             kind = "holds"
         out.append(FailureEffect(feed, name, kind, before, after, other.limit_w))
+    return out
+
+
+def add_places(racks: Iterable[RackLoad], by: str, least_server_w: Mapping[str, float]) -> list[PlaceLoad]:
+    """Racks added up by "site" or "hall", in the order they come. least_server_w: site -> what one more server takes."""
+    groups: dict[str, list[RackLoad]] = {}
+    for rack in racks:
+        groups.setdefault(rack.site if by == "site" else rack.hall or rack.site, []).append(rack)
+    out = []
+    for name, found in groups.items():
+        told = add_up([rack.draw for rack in found], "")
+        sources = sorted({rack.draw.source for rack in found if rack.draw.value is not None})
+        whole = sum(1 for rack in found if rack.draw.is_complete)
+        budgets = [rack.budget_w for rack in found]
+        server = least_server_w.get(found[0].site)
+        out.append(
+            PlaceLoad(
+                name=name,
+                site=found[0].site,
+                draw=Watts(told.value, ", ".join(sources), told.at, whole, len(found)),
+                budget_w=None if None in budgets else sum(b for b in budgets if b is not None),
+                racks=len(found),
+                nodes=sum(rack.nodes for rack in found),
+                over=len(over_budget(found)),
+                stranded_w=None if server is None else stranded_w(found, server),
+            )
+        )
     return out
 
 

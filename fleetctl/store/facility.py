@@ -218,6 +218,31 @@ def facility_series(
     ]
 
 
+def power_sums(
+    conn: sqlite3.Connection, weights: Mapping[str, float], since: float, until: float, step_s: int = SLOT_S
+) -> list[tuple[float, float, int]]:
+    """(slot, W, endpoints that told) of the totals of several endpoints added up, oldest first; the newest total is last.
+
+    weights: endpoint -> the share of it that counts. step_s: a multiple of SLOT_S.
+    """
+    wanted = json.dumps(dict(weights))
+    rows = conn.execute(
+        "SELECT h.slot, sum(h.value * w.value), count(*) FROM json_each(?1) w"
+        "  JOIN facility_endpoint e ON e.name = w.key"
+        "  JOIN facility_history h ON h.endpoint = e.id AND h.series = ?2 AND h.slot >= ?3 AND h.slot < ?4"
+        " WHERE h.slot % ?5 = 0 GROUP BY h.slot ORDER BY h.slot",
+        (wanted, TOTAL, int(since), int(until), step_s),
+    ).fetchall()
+    newest = conn.execute(
+        "SELECT max(e.total_at), sum(e.total_power_w * w.value), count(*) FROM json_each(?1) w"
+        "  JOIN facility_endpoint e ON e.name = w.key WHERE e.total_at >= ?2",
+        (wanted, int(until) - SLOT_S),
+    ).fetchone()
+    if newest[2] and (not rows or newest[0] > rows[-1][0]):
+        rows.append(newest)
+    return [(float(at), float(value), count) for at, value, count in rows]
+
+
 def list_series(conn: sqlite3.Connection, endpoint: str, quantity: str) -> list[tuple[str, str, str]]:
     """(series, place, unit) of what is kept over time of an endpoint; "power" is its total."""
     if quantity in ("power", TOTAL):

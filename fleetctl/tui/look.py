@@ -105,6 +105,12 @@ STATES: dict[str, tuple[str, str, str]] = {
     "cut": ("warn", "warn", "cut"),
     "lost": ("warn", "warn", "lost"),
     "info": ("info", "", "info"),
+    "silent": ("blind", "blind", "silent"),
+    "never": ("muted", "", "never asked"),
+    "leak": ("crit", "crit", "leak"),
+    "no flow": ("crit", "crit", "no flow"),
+    "too warm": ("warn", "warn", "too warm"),
+    "dry": ("ok", "", "dry"),
 }
 
 
@@ -130,6 +136,8 @@ LEVELS: dict[str, Level] = {
     "inlet_temp_c": Level(27.0, 32.0),
     "disk_used_pct": Level(85.0, 95.0),
     "disk_pct": Level(85.0, 95.0),
+    "used_pct": Level(95.0, 100.01),  # of a power budget
+    "load_pct": Level(80.0, 100.01),  # of a breaker
 }
 # Counts of something unwanted: zero steps back, anything else stands out.
 COUNTS = {
@@ -139,8 +147,9 @@ COUNTS = {
     "out": "info",
     "findings_open": "warn",
     "allocated": "plain",
+    "over": "crit",
 }
-METERS = frozenset({"util_pct", "mem_pct"})
+METERS = frozenset({"util_pct", "mem_pct", "used_pct", "load_pct"})
 
 
 def level_tone(name: str, value: Any) -> str:

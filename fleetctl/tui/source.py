@@ -14,6 +14,7 @@ from fleetctl.tui.widgets.heat_map import CardGrid
 from fleetctl.tui.widgets.plot import Series
 from fleetctl.views.column import Table
 from fleetctl.views.nodes import NodeRow
+from fleetctl.views.power_places import PowerPlace, PowerView
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +79,6 @@ class QueueView:
 
 
 @dataclass(frozen=True, slots=True)
-class PowerView:
-    """racks: fleetctl.facility.electrical.RackLoad; feeds: FeedLoad."""
-
-    racks: Table[Any]
-    feeds: Table[Any]
-
-
-@dataclass(frozen=True, slots=True)
 class CoolingView:
     """coolers: one row per cooler of a zone; endpoints: every BMC, PDU, cooler and meter."""
 
@@ -139,7 +132,14 @@ class Source(Protocol):
 
     def events(self) -> Table[Any]: ...
 
-    def power(self) -> PowerView: ...
+    def power(self, place: PowerPlace | None = None) -> PowerView:
+        """None: from the outermost level that has more than one row."""
+
+    def power_plots(self, kind: str, name: str, hours: float) -> Sequence[Series]:
+        """Power over time of a site, hall, rack, feed, node or endpoint, with its limit; of sites also PUE by day."""
+
+    def cooling_plots(self, kind: str, name: str, hours: float) -> Sequence[Series]:
+        """Supply, return, flow and heat over time of a "cooler", or what an "endpoint" has kept."""
 
     def feed_fails(self, feed: str) -> Sequence[tuple[str, str]]:
         """(text, tone) lines: what the loss of one feed would do."""

@@ -18,6 +18,7 @@ from fleetctl.i18n import _
 from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.admin import Actor, ActorKind, DrainMode
 from fleetctl.model.plan import Plan, PlanState
+from fleetctl.reports.energy import pue_by_day
 from fleetctl.store.card_places import CardPlace, devices_mark, list_card_places
 from fleetctl.store.catalogue import sample_columns
 from fleetctl.store.database import Database
@@ -35,7 +36,6 @@ from fleetctl.tui.source import (
     Places,
     PlanPreview,
     PlansView,
-    PowerView,
     Pulse,
     QueueView,
 )
@@ -46,6 +46,7 @@ from fleetctl.views import (
     devices,
     events,
     facility,
+    facility_curves,
     findings,
     jobs,
     leases,
@@ -54,14 +55,17 @@ from fleetctl.views import (
     nodes,
     plans,
     power,
+    power_places,
     probe_states,
 )
 from fleetctl.views.column import Table
 from fleetctl.views.nodes import NodeRow
+from fleetctl.views.power_places import PowerPlace, PowerView
 from fleetctl.views.queue import load_line
 from fleetctl.views.units import parse_duration, show_moment
 
 LEAST_SPAN_S = 600.0  # a plot shows at least so much time
+PUE_DAYS = 14  # drawn for a site
 EVENTS = 2000  # newest events kept on the screen
 # What is drawn for each figure of the heat map: the metrics read, its unit.
 _PICTURES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -156,9 +160,6 @@ class StoreSource:
             wall = facility.wall_facts(conn, name, now)
             since = now - hours * 3600
             curves = node_history.load(conn, name, since, now, interval_s=self.config.poll.interval_s)
-        # A store that is younger than the span would leave the plot empty but for its last dots.
-        first = min((c.points[0][0] for c in curves if c.points), default=since)
-        shown = max(since, min(first, now - LEAST_SPAN_S))
         facts = [(key, str(value)) for key, value in sorted(told.facts.items())] if told is not None else []
         declared = [
             (_("address"), host.address or host.name),
@@ -179,7 +180,7 @@ class StoreSource:
             probes=asked,
             jobs=[jobs.on_node(job, name) for job in working],
             facts=[*wall.items(), *facts, *declared],
-            plots=[Series(c.title, c.unit, c.points, shown, now, c.bottom, c.top) for c in curves],
+            plots=_drawn(curves, since, now),
         )
 
     def cards(self, metric: str) -> CardGrid:
@@ -223,11 +224,36 @@ class StoreSource:
             requests = leases.request_table(load_line(conn, self.config, now))
             return QueueView(requests, leases.lease_table(leases.load_leases(conn, now)))
 
-    def power(self) -> PowerView:
+    def power(self, place: PowerPlace | None = None) -> PowerView:
         with self._database().read() as conn:
             picture = facility.load_picture(conn, self.config, self.inventory, self.now())
-        racks = sorted(picture.racks.values(), key=lambda r: -(r.used_pct if r.used_pct is not None else -1.0))
-        return PowerView(power.rack_table(racks), power.feed_table(picture.feeds.values()))
+            return power_places.load_view(conn, self.inventory, picture, place)
+
+    def power_plots(self, kind: str, name: str, hours: float) -> Sequence[Series]:
+        until = self.now()
+        since = until - hours * 3600
+        with self._database().read() as conn:
+            if kind == "node":  # its BMC beside its cards
+                every = node_history.load(conn, name, since, until, interval_s=self.config.poll.interval_s)
+                curves = [curve for curve in every if curve.unit == "W"]
+            else:
+                curves = [facility_curves.power_curve(conn, self.config, self.inventory, kind, name, since, until)]
+            metered = kind == "site" and any(m.site == name for m in self.config.facility.meters)
+            days = pue_by_day(conn, self.config, name, until, PUE_DAYS) if metered else []
+        out = _drawn(curves, since, until)
+        if days:
+            out.append(Series("PUE by day", "", days, days[0][0] - 86_400, days[-1][0], 1.0))
+        return out
+
+    def cooling_plots(self, kind: str, name: str, hours: float) -> Sequence[Series]:
+        until = self.now()
+        since = until - hours * 3600
+        with self._database().read() as conn:
+            if kind == "cooler":
+                curves = facility_curves.cooler_curves(conn, self.config, name, since, until)
+            else:
+                curves = facility_curves.quantity_curves(conn, name, since, until)
+        return _drawn(curves, since, until)
 
     def feed_fails(self, feed: str) -> Sequence[tuple[str, str]]:
         with self._database().read() as conn:
@@ -262,11 +288,18 @@ class StoreSource:
             with self._database().read() as conn:
                 plan = plans.load_plan(conn, key)
             return None if plan is None else plans.plan_record(plan)
+        if noun in ("endpoint", "cooler"):
+            with self._database().read() as conn:
+                return facility.endpoint_record(conn, key)
         tables_of: dict[str, Callable[[], Table[Any]]] = {
             "event": self.events,
             "finding": lambda: self.overview().findings,
             "lease": lambda: self.queue().leases,
             "request": lambda: self.queue().requests,
+            "site": lambda: self.power(PowerPlace("site")).places,
+            "hall": lambda: self.power(PowerPlace("hall")).places,
+            "rack": lambda: self.power(PowerPlace("rack")).places,
+            "feed": lambda: self.power(PowerPlace("site")).feeds,
         }
         table = tables_of[noun]() if noun in tables_of else None
         row = next((r for r in table.rows if table.key(r) == key), None) if table is not None else None
@@ -356,6 +389,16 @@ class StoreSource:
             return 0
         with Database.open(self.config.store.path, write=True) as db, db.write(durable=True) as conn:
             return sum(acknowledge_finding(conn, now, number, who) for number in numbers)
+
+
+def _drawn(curves: Sequence[node_history.Curve], since: float, until: float) -> list[Series]:
+    """Curves over one span of time: no longer than what there is, or the plot would be empty but for its last dots."""
+    first = min((points[0][0] for c in curves for points in (c.points, c.beside) if points), default=since)
+    since = max(since, min(first, until - LEAST_SPAN_S))
+    return [
+        Series(c.title, c.unit, c.points, since, until, c.bottom, c.top, c.limit, c.beside, c.beside_title)
+        for c in curves
+    ]
 
 
 def _tone(line: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from fleetctl.config.schema import Config
 from fleetctl.facility.endpoints import endpoints
@@ -12,7 +13,7 @@ from fleetctl.facility.picture import Picture, build_picture
 from fleetctl.inventory import Inventory
 from fleetctl.store.facility import EndpointState, list_endpoints, list_point_states, list_readings
 from fleetctl.views.column import Column, Table
-from fleetctl.views.units import show_age, show_watts
+from fleetctl.views.units import iso_moment, show_age, show_watts
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,22 @@ def _row(name: str, kind: str, site: str, host: str | None, url: str, state: End
 
 def table(rows: Iterable[EndpointRow]) -> Table[EndpointRow]:
     return Table("endpoint", COLUMNS, list(rows), lambda r: r.name)
+
+
+def endpoint_record(conn: sqlite3.Connection, name: str) -> dict[str, Any] | None:
+    """Everything one endpoint said last: each value with its source, its raw form and its moment."""
+    state = next((s for s in list_endpoints(conn) if s.name == name), None)
+    if state is None:
+        return None
+    record = {key: value for key, value in asdict(state).items() if key != "id"}
+    for key in ("tried_at", "ok_at", "trouble_since", "total_at"):
+        record[key] = iso_moment(record[key])
+    readings = list_readings(conn, state.id).get(state.id, [])
+    states = list_point_states(conn).get(state.id, [])
+    return record | {
+        "readings": [asdict(r) | {"as_of": iso_moment(r.as_of)} for r in readings],
+        "states": [asdict(s) | {"as_of": iso_moment(s.as_of)} for s in states],
+    }
 
 
 def wall_facts(conn: sqlite3.Connection, host: str, now: float) -> dict[str, str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleetctl.store.catalogue import sample_columns
 from fleetctl.store.devices import list_devices
+from fleetctl.store.facility import list_endpoints, power_sums
 from fleetctl.store.series import read_metrics
 from fleetctl.store.temperature import CORE, HOT_SPOT
 
@@ -19,18 +20,23 @@ CURVES: tuple[tuple[str, str, str, Callable[[Sequence[float]], float], float | N
     ("power", "W", "power_w", sum, None, None),
     ("card memory", "GiB", "mem_used_bytes", lambda v: sum(v) / 2**30, 0.0, None),
 )
+BESIDE_TITLES = ("wall power", "power of cards", "at the wall")
 MOST_POINTS = 360  # a plot has fewer dots; more would only be thrown away
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """points: (epoch seconds, value), rising; a round without values has no point. bottom, top: None fits the data."""
+    """points: (epoch seconds, value), rising; a round without values has no point, None is a gap. bottom, top: None fits
+    the data. limit: a value that is drawn across; beside: a second line in the same unit, named by beside_title."""
 
     title: str
     unit: str
-    points: Sequence[tuple[float, float]]
-    bottom: float | None
-    top: float | None
+    points: Sequence[tuple[float, float | None]]
+    bottom: float | None = None
+    top: float | None = None
+    limit: float | None = None
+    beside: Sequence[tuple[float, float | None]] = ()
+    beside_title: str = ""
 
 
 def step_for(seconds: float, interval_s: float) -> int | None:
@@ -55,8 +61,31 @@ def load(conn: sqlite3.Connection, host: str, since: float, until: float, *, int
         for metric, points in told.items():
             for point in points:
                 values[metric][point.at].append(point.value)
-    return [
+    curves = [
         Curve(title, unit, [(float(at), join(found)) for at, found in sorted(values[metric].items())], low, top)
         for title, unit, metric, join, low, top in CURVES
         if metric in values
     ]
+    wall = wall_points(conn, host, since, until)
+    return _with_wall(curves, wall) if wall else curves
+
+
+def _with_wall(curves: list[Curve], wall: Sequence[tuple[float, float | None]]) -> list[Curve]:
+    """The power of cards with that of the whole server beside it; the server alone where no card tells its own."""
+    server, cards, beside = BESIDE_TITLES
+    if not any(curve.title == "power" for curve in curves):
+        curves = [*curves, Curve("power", "W", ())]
+    return [
+        curve
+        if curve.title != "power"
+        else replace(curve, title=cards, beside=wall, beside_title=beside)
+        if curve.points
+        else replace(curve, title=server, points=wall)
+        for curve in curves
+    ]
+
+
+def wall_points(conn: sqlite3.Connection, host: str, since: float, until: float) -> list[tuple[float, float | None]]:
+    """What the BMC of a host said it draws, over time."""
+    names = {state.name: 1.0 for state in list_endpoints(conn, host)}
+    return [(at, watts) for at, watts, _count in power_sums(conn, names, since, until)] if names else []

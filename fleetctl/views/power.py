@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fleetctl.facility.electrical import FailureEffect, FeedLoad, RackLoad, Watts
+from fleetctl.inventory import fold
 from fleetctl.views.column import Column, Table
 from fleetctl.views.units import show_pct, show_watts
 
@@ -46,11 +47,13 @@ FEED_COLUMNS: tuple[Column[FeedLoad], ...] = (
     Column("feed", "feed", lambda f: f.name, width=12, doc="feed"),
     Column("site", "site", lambda f: f.site or None, width=10, doc="site"),
     Column("side", "side", lambda f: f.side, width=4, doc="side of a redundant pair"),
+    Column("load_pct", "load", lambda f: f.used_pct, show_pct, 6, right=True, doc="of the breaker's limit, %"),
     Column("power_w", "power", lambda f: f.draw.value, show_watts, 9, right=True, doc="what it carries, W"),
     Column("limit_w", "breaker", lambda f: f.limit_w, show_watts, 9, right=True, doc="where its breaker opens, W"),
     Column("usable_w", "usable", lambda f: f.usable_w, show_watts, 9, right=True, doc="80 % of it, W"),
     Column("left_w", "left", lambda f: f.left_w, show_watts, 9, right=True, doc="usable minus carried, W"),
-    Column("racks", "racks", lambda f: ",".join(f.racks) or None, width=20, doc="racks on it"),
+    Column("at", "age", lambda f: f.draw.at, width=5, right=True, role="age", doc="age of the oldest part"),
+    Column("racks", "racks", lambda f: fold(f.racks) or None, width=20, doc="racks on it"),
     Column("source", "from", lambda f: told(f.draw) or None, width=22, doc="which level was measured"),
 )
 EFFECT_COLUMNS: tuple[Column[FailureEffect], ...] = (

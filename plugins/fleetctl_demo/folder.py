@@ -51,7 +51,7 @@ def write_folder(
     stanzas = [f"Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  User {USER}\n" for name, port in ports.items()]
     (folder / "ssh_config").write_text("".join(stanzas))
     path = folder / "fleet.toml"
-    lines = [*_config(building, keys, interval_s), *_facility(building, building_port)]
+    lines = [*_config(building, keys, interval_s), *_facility(building, building_port, interval_s)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
@@ -89,10 +89,10 @@ def _config(building: Building, keys: Keys, interval_s: float) -> Iterator[str]:
     yield '\n[store]\npath = "fleet.db"'
 
 
-def _facility(building: Building, port: int) -> Iterator[str]:
+def _facility(building: Building, port: int, interval_s: float) -> Iterator[str]:
     """Power and cooling: every BMC, PDU, meter and cooler at its pace, the feeds, the zones, the places of the meters."""
-    pace = 10 if len(building.machines) <= 500 else 60
-    asked = f"every_s = {pace}\nfull_every_s = {pace}\ntimeout_s = 5"
+    pace = min(10, 2 * interval_s) if len(building.machines) <= 500 else 60
+    asked = f"every_s = {pace:g}\nfull_every_s = {max(10, pace):g}\ntimeout_s = 5"
     address = f"demo://127.0.0.1:{port}"
     yield f"\n[[facility.bmcs]]\nnodes = {_text(fold(building.machines))}\nurl = {_text(address + '/bmc/{name}')}\n{asked}"
     for device in building.devices.values():

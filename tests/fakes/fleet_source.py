@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fleetctl.config.schema import Config, HostGroup, Site
 from fleetctl.errors import NotFoundError
 from fleetctl.facility.cooling import Loop
-from fleetctl.facility.electrical import FeedLoad, RackLoad, Watts
-from fleetctl.facility.picture import ZoneState
+from fleetctl.facility.electrical import FeedLoad, NodeLoad, RackLoad, Watts
+from fleetctl.facility.picture import Picture, ZoneState
+from fleetctl.inventory import build_inventory
 from fleetctl.inventory.nodesets import expand, fold
 from fleetctl.model.admin import Actor, ActorKind
 from fleetctl.model.facility import PointState
@@ -24,7 +26,6 @@ from fleetctl.tui.source import (
     Places,
     PlanPreview,
     PlansView,
-    PowerView,
     Pulse,
     QueueView,
 )
@@ -38,7 +39,7 @@ from fleetctl.views.facility import EndpointRow
 from fleetctl.views.facility import table as endpoint_table
 from fleetctl.views.findings import FindingRow
 from fleetctl.views.nodes import NodeRow
-from fleetctl.views.power import feed_table, rack_table
+from fleetctl.views.power_places import PowerPlace, PowerView, load_view, node_table
 from fleetctl.views.units import show_pct, show_temp, show_watts
 
 NOW = 1_790_000_000.0
@@ -241,8 +242,17 @@ class FleetSource:
 
     def _findings(self, name: str | None) -> Table[Any]:
         rows = [r for r in self.rows if r.findings and (name is None or r.name == name)]
+        building = [] if name is not None else [
+            FindingRow(900, None, None, "li-r002", "facility.rack_over_budget", Health.CRIT, "firing",
+                       "rack li-r002 draws 45500 W of 44000 W", since_at=self.clock - 60, seen_at=self.clock - 12),
+            FindingRow(901, None, None, "cdu-2", "facility.leak", Health.CRIT, "firing", "cdu-2: leak at tray",
+                       since_at=self.clock - 60, seen_at=self.clock - 12),
+            FindingRow(902, None, None, "bmc:gpu001", "facility.endpoint_silent", Health.WARN, "firing",
+                       "bmc:gpu001: timed out", since_at=self.clock - 60, seen_at=self.clock - 12),
+        ]  # fmt: skip
         return findings.table(
-            [
+            building
+            + [
                 FindingRow(i, r.name, r.site, "GPU-3", "card.lost", r.health, "firing", r.findings or "",
                            since_at=self.clock - 900, seen_at=self.clock - 12)
                 for i, r in enumerate(rows)
@@ -267,14 +277,46 @@ class FleetSource:
             metric, unit, [(r.name, r.rack or r.site) for r in self.rows], starts, values, bounds, self.clock - 12
         )
 
-    def power(self) -> PowerView:
+    def power(self, place: PowerPlace | None = None) -> PowerView:
         racks = [
             RackLoad("li-r001", "lingang", "h1", Watts(41_000.0, "pdu", self.clock - 12, 2, 2), 44_000.0, {}, 8),
             RackLoad("li-r002", "lingang", "h1", Watts(45_500.0, "pdu", self.clock - 12, 2, 2), 44_000.0, {}, 8),
-            RackLoad("li-r003", "lingang", "h1", Watts(None), 44_000.0, {}, 8),
+            RackLoad("li-r003", "lingang", "h1", Watts(None, parts=2), 44_000.0, {}, 8),
+            RackLoad("qi-r001", "qingpu", "h2", Watts(30_000.0, "servers", self.clock - 40, 3, 4), 44_000.0, {}, 4),
         ]
-        feeds = [FeedLoad("A", "lingang", "A", Watts(86_500.0, "pdu", self.clock - 12, 2, 2), 250_000.0, ("li-r001",))]
-        return PowerView(rack_table(racks), feed_table(feeds))
+        feeds = {
+            name: FeedLoad(name, "lingang", name, Watts(watts, "pdu", self.clock - 12, 2, 2), 250_000.0, ("li-r001",))
+            for name, watts in (("A", 86_500.0), ("B", 210_000.0))
+        }
+        servers = {row.name: Watts(4_800.0, "PowerControl/0", self.clock - 12, 1, 1) for row in self.rows[:8]}
+        picture = Picture(self.clock, {r.name: r for r in racks}, feeds, {}, servers)
+        hosts = (HostGroup(nodes=fold(servers), site="lingang"),)
+        inventory = build_inventory(Config(sites=(Site(name="lingang"),), hosts=hosts))
+        place = place or PowerPlace("site")
+        if place.level != "node":
+            return load_view(None, inventory, picture, place)  # type: ignore[arg-type]
+        nodes = [
+            NodeLoad(row.name, row.rack or "", servers[row.name], row.power_w, 5_500.0, 22.5) for row in self.rows[:8]
+        ]
+        view = load_view(None, inventory, Picture(self.clock, {"li-r001": racks[0]}, feeds), PowerPlace("rack"))  # type: ignore[arg-type]
+        return replace(view, place=place, places=node_table(nodes))
+
+    def power_plots(self, kind: str, name: str, hours: float) -> list[Series]:
+        points = [(self.clock - 900 * n, 41_000.0 + 2_500 * math.sin(n / 5)) for n in range(96)][::-1]
+        power = Series("power", "W", points, self.clock - 86_400, self.clock, 0.0, None, 44_000.0)
+        days = [(self.clock - 86_400 * n, 1.2 + n % 3 / 50) for n in range(14)][::-1]
+        pue = Series("PUE by day", "", days, self.clock - 14 * 86_400, self.clock, 1.0)
+        return [power, pue] if kind == "site" else [power]
+
+    def cooling_plots(self, kind: str, name: str, hours: float) -> list[Series]:
+        moments = [self.clock - 900 * n for n in reversed(range(96))]
+        since = self.clock - 86_400
+        supply = [(at, 31.8 if at < self.clock - 7200 else None) for at in moments]
+        back = [(at, 41.0 + math.sin(at / 9000)) for at in moments]
+        return [
+            Series("supply", "C", supply, since, self.clock, None, None, 35.0, back, "return"),
+            Series("flow", "L/min", [(at, 61.4) for at in moments[:-9]], since, self.clock, 0.0, None, 40.0),
+        ]
 
     def feed_fails(self, feed: str) -> list[tuple[str, str]]:
         return [(f"{feed} holds", "plain")]

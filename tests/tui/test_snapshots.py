@@ -60,6 +60,12 @@ class FixedClock:
         ("queue", "en", SMALL, ("4",)),
         ("plans", "en", SMALL, ("5",)),
         ("events", "zh", LARGE, ("6",)),
+        ("power", "en", LARGE, ("7",)),
+        ("racks", "en", SMALL, ("7", "w")),
+        ("power of a site", "zh", SMALL, ("7", "p")),
+        ("nodes of a rack", "zh", LARGE, ("7", "enter", "down", "enter")),
+        ("cooling", "zh", LARGE, ("8",)),
+        ("cooler", "en", SMALL, ("8", "p")),
         ("drain sheet", "en", SMALL, ("2", "/", "=health=crit", "enter", "d")),
         ("help", "zh", SMALL, ("2", "?")),
         ("palette", "en", SMALL, ("ctrl+p",)),
@@ -70,14 +76,14 @@ def test_screen(snap_compare: Compare, name: str, language: str, size: tuple[int
     assert snap_compare(Console(FleetSource(), watch=False), terminal_size=size, run_before=pressing(*keys))
 
 
-@pytest.mark.parametrize("keys", [("1",), ("2", "space"), ("3",)])
+@pytest.mark.parametrize("keys", [("1",), ("2", "space"), ("3",), ("7", "w"), ("8", "p")])
 def test_without_colour(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     app = Console(FleetSource(), watch=False)
     assert snap_compare(app, terminal_size=SMALL, run_before=pressing(*keys))
 
 
-@pytest.mark.parametrize("keys", [("1",), ("2", "space")])
+@pytest.mark.parametrize("keys", [("1",), ("2", "space"), ("7", "p"), ("8",)])
 def test_in_sixteen_colours_and_ascii(
     snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
 ) -> None:

@@ -15,7 +15,7 @@ from fleetctl.tui.screens.data_screen import sort_letters
 from fleetctl.tui.widgets.arranged import Order, arrange
 from fleetctl.tui.widgets.fleet_table import FleetTable
 from fleetctl.tui.widgets.heat_map import UNKNOWN, CardGrid, lay_cards
-from fleetctl.tui.widgets.plot import Series, bounds, raster
+from fleetctl.tui.widgets.plot import Plot, Series, _newest, bounds, raster
 from fleetctl.views import groups, nodes
 from tests.fakes.fleet_source import FleetSource
 from tests.tui.conftest import opened, press, settle, table_of
@@ -107,14 +107,35 @@ def test_an_unknown_card_is_never_cold() -> None:
 )
 def test_a_plot_takes_any_points(points: list[tuple[int, float | None]], columns: int, lines: int) -> None:
     series = Series("x", "", sorted(points, key=lambda p: p[0]), 0.0, 1000.0)
-    cells = raster(series, columns, lines, *bounds(series))
+    cells = raster(series.points, series.since, series.until, columns, lines, *bounds(series))
     assert [len(row) for row in cells] == [columns] * lines
     assert any(map(any, cells)) == any(v is not None for _at, v in points)
 
 
+async def test_a_plot_tells_its_lines_apart_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETCTL_SYMBOLS", "ascii")
+    async with opened(size=(80, 24)) as (app, pilot):
+        plot = Plot()
+        await app.screen.mount(plot)
+        wall = [(float(t), 5000.0) for t in range(0, 101, 10)]
+        cards = [(float(t), 3000.0) for t in range(0, 101, 10)]
+        plot.show(Series("power of cards", "W", cards, 0.0, 100.0, 0.0, None, 9000.0, wall, "at the wall"))
+        await pilot.pause()
+        lines = [plot.render_line(y).text for y in range(plot.size.height)]
+    assert "power of cards  3000 W   at the wall 5000 W   limit at 9000" in lines[0]
+    assert [mark for line in lines[1:-1] for mark in "-o*" if mark in line] == ["-", "o", "*"]
+
+
+def test_a_plot_says_how_old_its_newest_value_is() -> None:
+    assert _newest([(0.0, 12_345.0)], " W", 100.0) == "12.3 kW"
+    assert _newest([(0.0, 7.5)], " C", 7200.0) == "7.5 C (2h old)"
+    assert _newest([(0.0, 7.5), (10.0, None)], " C", 10.0) == "-"
+    assert _newest([], " C", 10.0) == "-"
+
+
 def test_a_gap_in_a_plot_stays_a_gap() -> None:
     points = [(float(t), 5.0) for t in range(0, 400, 10)] + [(float(t), 5.0) for t in range(700, 1001, 10)]
-    cells = raster(Series("x", "", points, 0.0, 1000.0), 100, 1, 0.0, 10.0)[0]
+    cells = raster(points, 0.0, 1000.0, 100, 1, 0.0, 10.0)[0]
     assert all(cells[2:38])
     assert not any(cells[45:68])
 

@@ -14,7 +14,23 @@ from fleetctl.tui.look import STATES
 from fleetctl.tui.screens.cards import METRICS
 from fleetctl.tui.screens.help import FILTER
 from fleetctl.tui.screens.node import PANES
-from fleetctl.views import devices, events, findings, groups, leases, node_history, nodes, plans, probe_states
+from fleetctl.tui.screens.power import LEVEL_TITLES
+from fleetctl.views import (
+    cooling,
+    devices,
+    events,
+    facility,
+    facility_curves,
+    findings,
+    groups,
+    leases,
+    node_history,
+    nodes,
+    plans,
+    power,
+    power_places,
+    probe_states,
+)
 from fleetctl.views.node_cards import TITLES
 
 TREE = Path(fleetctl.tui.__file__).parent
@@ -52,6 +68,10 @@ def words() -> set[str]:
         "no lease holds it",
         "no probe has answered yet",
     }
+    found |= {*facility_curves.TITLES, *node_history.BESIDE_TITLES, "PUE by day", *LEVEL_TITLES.values()}
+    building = (power_places.PLACE_COLUMNS, power_places.NODE_COLUMNS, power.FEED_COLUMNS, power.RACK_COLUMNS)
+    for columns in (*building, cooling.COLUMNS, facility.COLUMNS):
+        found |= {column.title for column in columns}
     tables = (nodes.COLUMNS, groups.COLUMNS, events.COLUMNS, findings.COLUMNS, leases.LEASE_COLUMNS)
     for columns in (*tables, leases.REQUEST_COLUMNS, plans.COLUMNS, plans.NODE_COLUMNS, probe_states.COLUMNS):
         found |= {column.title for column in columns}

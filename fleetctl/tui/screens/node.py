@@ -169,7 +169,7 @@ class NodeScreen(DataScreen):
         }  # fmt: skip
         runs: list[Run] = [(" ", "plain")]
         for name in PANES:
-            count = f" {counts[name]}" if name in counts else f" {_span(self.hours)}"
+            count = f" {counts[name]}" if name in counts else f" {span_text(self.hours)}"
             runs += [(f" {_(name)}{count} ", "cursor" if name == self._pane and not self._wide else "muted")]
         self.query_one("#pane-tabs", RunLine).show(runs)
 
@@ -196,7 +196,7 @@ class NodeScreen(DataScreen):
     # Acts
 
     def status(self) -> tuple[list[Run], list[Run]]:
-        return [], [(f"{_('history')} {_span(self.hours)} ", "muted")]
+        return [], [(f"{_('history')} {span_text(self.hours)} ", "muted")]
 
     def noun_and_key(self) -> tuple[str, str] | None:
         table = self.sortable()
@@ -215,5 +215,6 @@ class NodeScreen(DataScreen):
             self.home.acknowledge("node", [self.node])
 
 
-def _span(hours: float) -> str:
+def span_text(hours: float) -> str:
+    """1h, 7d."""
     return f"{hours:g}h" if hours < 48 else f"{hours / 24:g}d"

@@ -12,7 +12,8 @@ from textual.containers import Container, Vertical
 
 from fleetctl.i18n import _
 from fleetctl.model.states import Admin, Health, Load, Reach
-from fleetctl.tui.look import fit, meter, state_text
+from fleetctl.store.facility import RULE_PREFIX
+from fleetctl.tui.look import clean, fit, meter, state_text
 from fleetctl.tui.screens.data_screen import DataScreen, pick
 from fleetctl.tui.source import FleetView
 from fleetctl.tui.widgets.bars import RunBlock, RunLine
@@ -20,10 +21,12 @@ from fleetctl.tui.widgets.drawn import Run
 from fleetctl.tui.widgets.fleet_table import FleetTable
 from fleetctl.views import groups, nodes
 from fleetctl.views.column import Table
+from fleetctl.views.findings import FindingRow
 from fleetctl.views.groups import GroupRow, group_nodes, sum_nodes
 from fleetctl.views.nodes import NodeRow
 from fleetctl.views.units import show_age, show_count, show_watts
 
+NAMED = 4  # findings of the building told in words
 WORST = 200  # rows kept for "worst first": more than anybody scrolls through, less than a fleet
 _AXES: tuple[tuple[str, str, Sequence[str]], ...] = (
     ("reach", "reach", [r.value for r in (Reach.FRESH, Reach.STALE, Reach.HUNG, Reach.UNREACHABLE, Reach.UNKNOWN)]),
@@ -160,7 +163,24 @@ class OverviewScreen(DataScreen):
         silent = fleet.oldest_at
         if silent is not None:
             lines[-1] += [(f"   {_('oldest answer')} {show_age(silent, data.at)}", "muted")]
-        return [*lines, []]
+        return [*lines, *self._building(data.view), []]
+
+    def _building(self, view: FleetView) -> list[list[Run]]:
+        """What is wrong with power and cooling, where anything is: no node's line would tell of a rack or a leak."""
+        found = [f for f in view.findings.rows if isinstance(f, FindingRow) and f.rule.startswith(RULE_PREFIX)]
+        if not found:
+            return []
+        found.sort(key=lambda f: f.severity.rank)
+        glyphs = self.query_one("#worst", FleetTable).glyphs
+        line: list[Run] = [("  ", "plain"), (fit(_("building"), 8), "muted")]
+        for severity, count in Counter(f.severity.value for f in found).items():
+            word, tone = state_text(severity, glyphs)
+            line += [(f" {word} ", tone), (f"{show_count(count)}  ", "strong")]
+        worst = [f for f in found if f.severity is found[0].severity]
+        line.append(
+            (" " + "; ".join(clean(f.text) for f in worst[:NAMED]), state_text(worst[0].severity.value, glyphs)[1])
+        )
+        return [line]
 
     def on_fleet_table_chosen(self, event: FleetTable.Chosen) -> None:
         if event.table.id == "worst":

@@ -16,7 +16,7 @@ from fleetctl.tui.look import TONE_CLASSES, Symbols, symbols
 Run = tuple[str, str]  # text, tone
 
 
-class Drawn(ScrollView):
+class Drawn(ScrollView, can_focus=False):
     """A ScrollView that knows the tones. Subclasses implement `render_line(y)`."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = TONE_CLASSES
