@@ -93,8 +93,8 @@ def endpoint_record(conn: sqlite3.Connection, name: str) -> dict[str, Any] | Non
     readings = list_readings(conn, state.id).get(state.id, [])
     states = list_point_states(conn).get(state.id, [])
     return record | {
-        "readings": [asdict(r) | {"as_of": iso_moment(r.as_of)} for r in readings],
-        "states": [asdict(s) | {"as_of": iso_moment(s.as_of)} for s in states],
+        "readings": [r._asdict() | {"as_of": iso_moment(r.as_of)} for r in readings],
+        "states": [s._asdict() | {"as_of": iso_moment(s.as_of)} for s in states],
     }
 
 

@@ -60,15 +60,15 @@ class FixedClock:
         ("queue", "en", SMALL, ("4",)),
         ("plans", "en", SMALL, ("5",)),
         ("events", "zh", LARGE, ("6",)),
+        ("drain sheet", "en", SMALL, ("2", "/", "=health=crit", "enter", "d")),
+        ("help", "zh", SMALL, ("2", "?")),
+        ("palette", "en", SMALL, ("ctrl+p",)),
         ("power", "en", LARGE, ("7",)),
         ("racks", "en", SMALL, ("7", "w")),
         ("power of a site", "zh", SMALL, ("7", "p")),
         ("nodes of a rack", "zh", LARGE, ("7", "enter", "down", "enter")),
         ("cooling", "zh", LARGE, ("8",)),
         ("cooler", "en", SMALL, ("8", "p")),
-        ("drain sheet", "en", SMALL, ("2", "/", "=health=crit", "enter", "d")),
-        ("help", "zh", SMALL, ("2", "?")),
-        ("palette", "en", SMALL, ("ctrl+p",)),
     ],
 )
 def test_screen(snap_compare: Compare, name: str, language: str, size: tuple[int, int], keys: tuple[str, ...]) -> None:
