@@ -405,10 +405,9 @@ class Check:
             found[f"{name}.jobs"] = len(values)
         found.update({f"completion.{k}_s": v for k, v in spread(done).items()})
         found.update({f"slowdown.{k}": v for k, v in spread(slow).items()})
-        if not self.drains:
-            span = finish - first
-            found["makespan_s"] = span
-            found["utilisation_pct"] = 100.0 * area / total / span if total and span > 0 else None
+        span = finish - first
+        found["makespan_s"] = span
+        found["utilisation_pct"] = 100.0 * area / total / span if total and span > 0 else None
         return found
 
     def compare(self, summary: dict[str, Any]) -> None:

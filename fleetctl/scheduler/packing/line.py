@@ -77,12 +77,16 @@ class Line:
 
     def move(self, job: int, kind: TaskClass, key: Key, other: Key) -> None:
         """Give one who waits another place."""
+        self.remove(job, kind, key)
+        self.add(job, kind, other)
+
+    def remove(self, job: int, kind: TaskClass, key: Key) -> None:
+        """Take out one who waits."""
         jobs = self._buckets[kind].jobs
         place = bisect.bisect_left(jobs, (key, job))
         if place == len(jobs) or jobs[place][1] != job:  # its turn was kept
             place = next(n for n, (_, waiting) in enumerate(jobs) if waiting == job)
         del jobs[place]
-        bisect.insort(jobs, (other, job))
 
     def waiting(self) -> list[tuple[Key, int]]:
         """Everybody, in order."""

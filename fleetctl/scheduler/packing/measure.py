@@ -59,6 +59,7 @@ def queue_figures(packer: Packer, tasks: Sequence[Task], result: QueueResult) ->
         "jobs": len(tasks),
         "started": len(waits),
         "impossible": len(result.impossible),
+        "never_started": len(tasks) - len(waits) - len(result.impossible),
         "waiting": {
             **_spread([w for _, w in waits]),
             "by_size": {name: _spread(values) for name, values in by_size.items()},

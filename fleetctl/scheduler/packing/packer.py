@@ -66,14 +66,19 @@ class Packer(FreeState):
             self._largest[key] = max(sizes, default=0)
         return self._largest[key]
 
-    def can_ever(self, kind: TaskClass) -> bool:
-        """Would it fit an empty fleet?"""
+    def can_ever(self, kind: TaskClass, gone: Mask | None = None) -> bool:
+        """Would it fit an empty fleet? gone: nodes that never come back."""
+
+        def there(members: Ints) -> Ints:
+            return members if gone is None else members[~gone[members]]
+
         if kind.nodes:
             return self.could(kind) >= kind.nodes
         if self.is_gang(kind):
-            return any(len(members) >= need for members, need in self.gang_groups(kind))
+            return any(len(there(members)) >= need for members, need in self.gang_groups(kind))
         return any(
             accepts(kind, site, model)
+            and len(there(members))
             and kind.cpu_milli <= cpu
             and kind.memory_mib <= memory
             and self._scores.choices_of(kind, (WHOLE,) * cards)

@@ -83,11 +83,13 @@ class Queue:
         result = self.result
         submits = [t.submit_s for t in self._tasks]
         result.first_s, result.last_submit_s = min(submits, default=0.0), max(submits, default=0.0)
-        now = result.first_s
+        now = since = result.first_s
         turns, sample_every = 0, max(1, 2 * len(self._tasks) // SAMPLES)
         while self._events:
-            at = self._events[0][0]
-            self._integrate(now, at)
+            at, what, _ = self._events[0]
+            if what == _ARRIVE or self._running:  # a drain of an empty fleet makes no replay longer
+                self._integrate(since, at)
+                since = max(since, at)
             now = self._now = max(now, at)
             arrived, freed = self._take_events(at, now)
             began = self._clock()
@@ -100,7 +102,7 @@ class Queue:
             watch(len(result.decisions), len(self._tasks))
             if turns % sample_every == 0:
                 result.fragments_milli.append(self._packer.fragments_milli())
-        result.last_s = now
+        result.last_s = since
         return result
 
     def _integrate(self, since: float, until: float) -> None:
@@ -136,7 +138,7 @@ class Queue:
 
     def _is_possible(self, kind: TaskClass) -> bool:
         if kind not in self._possible:
-            self._possible[kind] = self._packer.can_ever(kind)
+            self._possible[kind] = self._packer.can_ever(kind, self._packer.closed)
         return self._possible[kind]
 
     def _enqueue(self, number: int) -> str:
@@ -164,6 +166,11 @@ class Queue:
         for number in waiting:
             ahead = max(0.0, work - self._said[number] * self._tasks[number].kind.cards)
             heapq.heappush(self._dues, (now + seconds * ahead, number))
+
+    def _forget(self, number: int) -> None:
+        """It waits no longer."""
+        del self._places[number]
+        self._waiting_work -= self._said[number] * self._tasks[number].kind.cards
 
     def _hurry(self, now: float) -> None:
         """Who has waited `patience` times what was ahead when it came goes first, the oldest before the others."""
@@ -193,6 +200,12 @@ class Queue:
         before = {n: made for n, (_, made) in self._running.items() if any(s.node in drain.nodes for s in made.shares)}
         result = displace(self._packer, drain, self._running, now, self.result.decisions)
         self.result.drains.append(result)
+        self._possible.clear()
+        for number, (line, kind, key) in list(self._places.items()):
+            if not self._is_possible(kind):  # or a line that is served in turn would stand behind it for ever
+                self._lines[line].remove(number, kind, key)
+                self._forget(number)
+                self.result.impossible.append(number)
         for number, made in before.items():
             self._ends.stop(number, made.shares)
             if number in self._running:
@@ -201,8 +214,8 @@ class Queue:
         for number, end_s in result.homeless:
             if end_s is not None:
                 self._left[number] = end_s - now
-            self._possible.clear()
-            self._enqueue(number)
+            if self._is_possible(self._order.kind(self._tasks[number])):
+                self._enqueue(number)
 
     def _serve(self, now: float, arrived: set[str] | None) -> int:
         """Start what may start. arrived: nothing was given back, so only lines with arrivals can have changed."""
@@ -225,8 +238,7 @@ class Queue:
 
     def start(self, job: int, shares: tuple[Share, ...], expected: float) -> None:
         task, now = self._tasks[job], self._now
-        del self._places[job]
-        self._waiting_work -= self._said[job] * task.kind.cards
+        self._forget(job)
         self._packer.apply(shares)
         runs = self._left.pop(job, task.duration_s)
         end = None if runs is None else now + runs

@@ -152,6 +152,16 @@ def test_a_drain_moves_running_jobs_or_puts_them_back_in_line() -> None:
     assert figures["drains"][0]["placed_again_pct"] == 50.0
 
 
+@pytest.mark.parametrize("policy", ["fifo", "easy", "fleet"])
+def test_a_drain_that_makes_the_first_in_line_impossible_holds_nobody_up(policy: str) -> None:
+    jobs = [job("a", 0, 100, 8), job("all", 1, 10, 32), job("b", 2, 10, 8)]
+    figures, decisions = play(jobs, policy, drains=(Drain(frozenset({3}), at=50.0), Drain(frozenset({2}), at=9000.0)))
+    assert starts(decisions)["b"] <= 100
+    assert (figures["started"], figures["impossible"], figures["never_started"]) == (2, 1, 0)
+    assert figures["makespan_s"] <= 110  # a drain after everything makes it no longer
+    assert len(figures["drains"]) == 2
+
+
 def test_who_has_waited_long_enough_goes_first() -> None:
     """A long gang is passed by short jobs that keep coming, but not for ever."""
     short = [job(f"s{n}", 10 + 5 * n, 10, 8) for n in range(400)]
