@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fleetctl.errors import ConflictError, NotFoundError, ParseError, UsageError
+from fleetctl.errors import ConflictError, NotFoundError, UsageError
 from fleetctl_redfish.session import MissingError, RedfishSession
+from fleetctl_redfish.total import PARTS
 from fleetctl_redfish.values import text_of
 
 # action -> reset types that do it, gentlest first
@@ -72,36 +73,47 @@ async def act(session: RedfishSession, action: str, value: float | None) -> str:
     return f"ResetType {kind} accepted"
 
 
+async def _patch(session: RedfishSession, path: str, resource: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    """Change a resource as it was just read: several BMCs (Lenovo, Huawei, Fujitsu) want to be told which state of it."""
+    etag = resource.get("@odata.etag")
+    await session.request("PATCH", path, body, etag=etag if isinstance(etag, str) else "")
+
+
 async def _identify(session: RedfishSession, system: Mapping[str, Any], path: str, *, on: bool) -> str:
     if "LocationIndicatorActive" in system:
-        await session.request("PATCH", path, {"LocationIndicatorActive": on})
+        await _patch(session, path, system, {"LocationIndicatorActive": on})
         return f"LocationIndicatorActive {on}"
-    await session.request("PATCH", path, {"IndicatorLED": "Blinking" if on else "Off"})
+    await _patch(session, path, system, {"IndicatorLED": "Blinking" if on else "Off"})
     return f"IndicatorLED {'Blinking' if on else 'Off'}"
 
 
 async def _cap(session: RedfishSession, system: Mapping[str, Any], watts: float | None) -> str:
-    """PowerLimit of the first chassis of the system: the older resource where it is, else EnvironmentMetrics."""
+    """The power limit of the first chassis of the system that has one and stands for the whole machine: the older
+    resource where it is, else EnvironmentMetrics. A limit of a part (the GPUs of a tray) is none of the server."""
     limit = None if watts is None else int(watts)
     links = system.get("Links")
     chassis = links.get("Chassis") if isinstance(links, Mapping) else None
-    first = chassis[0].get("@odata.id") if isinstance(chassis, list) and chassis else None
-    if not isinstance(first, str):
-        raise ConflictError("the system names no chassis", hint="cap it in the BMC's own interface")
-    try:
-        power = await session.get(f"{first}/Power")
+    named = [c.get("@odata.id") for c in chassis if isinstance(c, Mapping)] if isinstance(chassis, list) else []
+    for link in [str(n).rstrip("/") for n in named if isinstance(n, str)][:16]:
+        one = await _get(session, link)
+        if text_of(one.get("ChassisType")) in PARTS:
+            continue
+        power = await _get(session, f"{link}/Power")
         controls = power.get("PowerControl")
-        if isinstance(controls, list) and controls:
-            await session.request(
-                "PATCH", f"{first}/Power", {"PowerControl": [{"PowerLimit": {"LimitInWatts": limit}}]}
-            )
+        if isinstance(controls, list) and controls and isinstance(controls[0], Mapping) and "PowerLimit" in controls[0]:
+            await _patch(session, f"{link}/Power", power, {"PowerControl": [{"PowerLimit": {"LimitInWatts": limit}}]})
             return "cap lifted" if watts is None else f"PowerLimit {watts:g} W accepted"
-    except MissingError:
-        pass
+        metrics = await _get(session, f"{link}/EnvironmentMetrics")
+        if isinstance(metrics.get("PowerLimitWatts"), Mapping):
+            body = {"PowerLimitWatts": {"SetPoint": limit, "ControlMode": "Disabled" if watts is None else "Automatic"}}
+            await _patch(session, f"{link}/EnvironmentMetrics", metrics, body)
+            return "cap lifted" if watts is None else f"PowerLimitWatts {watts:g} W accepted"
+    raise ConflictError("the BMC offers no power limit of the whole server", hint="cap it in the BMC's own interface")
+
+
+async def _get(session: RedfishSession, path: str) -> Mapping[str, Any]:
+    """The resource, or an empty one where there is none."""
     try:
-        await session.get(f"{first}/EnvironmentMetrics")
+        return await session.get(path)
     except MissingError:
-        raise ParseError("the chassis has no power limit", hint="cap it in the BMC's own interface") from None
-    body = {"PowerLimitWatts": {"SetPoint": limit, "ControlMode": "Disabled" if watts is None else "Automatic"}}
-    await session.request("PATCH", f"{first}/EnvironmentMetrics", body)
-    return "cap lifted" if watts is None else f"PowerLimitWatts {watts:g} W accepted"
+        return {}

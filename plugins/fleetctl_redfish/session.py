@@ -124,8 +124,8 @@ class RedfishSession:
             f"{self.base} refuses {user}", hint="check the password; it is not tried again, so that nothing is locked"
         )
 
-    async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The decoded answer (None when empty). Raises errors of fleetctl.errors, MissingError, BusyError."""
+    async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, etag: str = "") -> Any:
+        """etag: the state that is to be changed, where the resource names one. The decoded answer (None when empty). Raises errors of fleetctl.errors, MissingError, BusyError."""
         if self._refused:
             raise self._denied()
         if path in self._forbidden:
@@ -134,7 +134,8 @@ class RedfishSession:
             async with self._login_lock:
                 await self._login()
         token = self._token
-        status, _, data = await self._send(method, path, body, self._authority())
+        state = {"If-Match": etag} if etag and etag.isprintable() else {}
+        status, _, data = await self._send(method, path, body, self._authority() | state)
         if status == 401:
             status, data = await self._again(method, path, body, token)
         if status == 403:

@@ -39,7 +39,7 @@ _RANKS = {
     "Pod": 3,
 }
 _OTHER = 2
-_PARTS = frozenset(["Card", "Cartridge", "Component", "Module", "Zone", "IPBasedDrive"])  # never the whole machine
+PARTS = frozenset(["Card", "Cartridge", "Component", "Module", "Zone", "IPBasedDrive"])  # never the whole machine
 # Ids of sensors that vendors use for the draw of the whole machine, best first.
 NAMED_SENSORS = tuple(
     re.compile(p, re.IGNORECASE)
@@ -147,7 +147,7 @@ def _levels(tree: Mapping[str, Json]) -> list[list[str]]:
         if path.count("/") != 4 or not path.startswith("/redfish/v1/Chassis/"):
             continue
         kind = text_of(chassis.get("ChassisType"))
-        if kind not in _PARTS:
+        if kind not in PARTS:
             levels.setdefault((_depth(tree, path), _RANKS.get(kind, _OTHER)), []).append(path)
     return [levels[key] for key in sorted(levels)]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from fleetctl.errors import AuthError, ParseError, TimedOutError, UnreachableError
+from fleetctl.errors import AuthError, ConflictError, ParseError, TimedOutError, UnreachableError
 from fleetctl.facility.endpoint import Credentials, parse_url
 from fleetctl.model.facility import SourceTrouble
 from fleetctl_redfish.session import MAX_BODY_BYTES, MissingError, RedfishSession
@@ -234,6 +234,53 @@ async def test_a_link_that_a_terminal_must_not_see_is_not_kept() -> None:
         for report in (await source.read(), await source.poll(), await source.poll()):
             assert {r.source for r in report.readings if "Sensors" in r.source} <= {f"{CH}/Sensors/good"}
             assert all(r.source.isprintable() for r in report.readings)
+
+
+class Changing(Bmc):
+    """A tray whose system names a BMC card first, and that wants to be told which state is changed."""
+
+    def __init__(self, limits: dict[str, Any]) -> None:
+        super().__init__()
+        card, tray = "/redfish/v1/Chassis/BMC_0", CH
+        system = "/redfish/v1/Systems/1"
+        self.tree |= {
+            "/redfish/v1/Systems": {"Members": [{"@odata.id": system}]},
+            system: {
+                "@odata.id": system,
+                "@odata.etag": 'W/"7"',
+                "IndicatorLED": "Off",
+                "Links": {"Chassis": [{"@odata.id": card}, {"@odata.id": tray}]},
+            },
+            card: {"ChassisType": "Component"},
+            f"{card}/EnvironmentMetrics": {"PowerLimitWatts": {"SetPoint": 5}},
+            **limits,
+        }
+        self.changes: list[tuple[str, Any]] = []
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "PATCH":
+            want = self.tree[request.path].get("@odata.etag", "")
+            if request.headers.get("If-Match", "") != want:
+                return web.Response(status=428)
+            self.changes.append((request.path, await request.json()))
+            return web.Response(status=204)
+        return await super().handle(request)
+
+
+async def test_the_limit_of_the_whole_server_is_set_never_that_of_a_part() -> None:
+    metrics = f"{CH}/EnvironmentMetrics"
+    bmc = Changing({f"{CH}/Power": {"PowerControl": [{}]}, metrics: {"@odata.etag": "9", "PowerLimitWatts": {}}})
+    async with reading(bmc) as source:
+        assert await source.act("cap", 500) == "PowerLimitWatts 500 W accepted"
+        assert await source.act("identify") == "IndicatorLED Blinking"
+    assert [path for path, _ in bmc.changes] == [metrics, "/redfish/v1/Systems/1"]
+    older = Changing({f"{CH}/Power": {"PowerControl": [{"PowerLimit": None}]}})
+    async with reading(older) as source:
+        assert await source.act("cap", None) == "cap lifted"
+    assert older.changes == [(f"{CH}/Power", {"PowerControl": [{"PowerLimit": {"LimitInWatts": None}}]})]
+    async with reading(Changing({})) as source:
+        with pytest.raises(ConflictError, match="no power limit"):
+            await source.act("cap", 500)
 
 
 async def test_a_wrong_password_is_tried_once() -> None:
