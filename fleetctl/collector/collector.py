@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from fleetctl.clock import Clock, SystemClock
 from fleetctl.collector.host_poll import HostPoll, merged, run_in_task
 from fleetctl.collector.once import ask_all_once
-from fleetctl.collector.schedule import Wheel, slot_of
+from fleetctl.collector.schedule import Wheel, phase_s, slot_of
 from fleetctl.collector.stats import RoundStats, RoundTally
 from fleetctl.config.schema import Config
 from fleetctl.inventory.inventory import Inventory
@@ -103,14 +103,18 @@ class Collector:
     # -- rounds -----------------------------------------------------------------------------------------------------
 
     async def run(self, on_reports: OnReports) -> None:
-        """Until cancelled. on_reports(slot, reports) is awaited; while it is slow, newer reports replace older ones."""
+        """Until cancelled. on_reports(slot, reports) is awaited; while it is slow, newer reports replace older ones.
+
+        Hosts are first asked in the order of their turns: first answers give devices their row ids, and rounds that come
+        in the order of ids are appended to the store, which costs half of sorting them into it.
+        """
         interval_s = self.config.poll.interval_s
         self.polls = {host.name: HostPoll(host, self) for host in self.inventory.hosts.values()}
         wheel = Wheel.of(self.polls.items(), interval_s)
         self._tally = RoundTally(slot_of(self.clock.now(), interval_s))
         flusher = asyncio.create_task(self._flush_for_ever(on_reports), name="hand over reports")
         try:
-            for poll in self.polls.values():
+            for poll in sorted(self.polls.values(), key=lambda poll: phase_s(poll.host.name, interval_s)):
                 poll.tried_at = self.clock.monotonic()
                 self.spawn(poll)
             await self._turn_for_ever(wheel, flusher)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from fleetctl.collector.collector import Collector
+from fleetctl.collector.schedule import phase_s
 from fleetctl.config.schema import Config, HostGroup, Poll, Site, Ssh
 from fleetctl.inventory.inventory import build_inventory
 from fleetctl.model.probe import Output, Probe
@@ -76,6 +77,13 @@ async def test_every_host_is_heard_once_a_round():
         assert bed.hosts["n0"].connects == 1
         assert bed.stats[-1].ok == 3
         assert bed.stats[-1].failed == 0
+
+
+async def test_hosts_are_first_asked_in_the_order_of_their_turns():
+    async with Bed(*["ok"] * 12).running() as bed:
+        await bed.clock.advance(1.0)
+        heard = list(dict.fromkeys(report.host for report in bed.reports))
+        assert heard == sorted(bed.hosts, key=lambda name: phase_s(name, INTERVAL_S)) != sorted(heard)
 
 
 async def test_values_and_devices_come_through():
