@@ -123,7 +123,7 @@ class Walk:
         if len(self.tree) >= MAX_RESOURCES:
             return
         self.tree[path] = resource
-        for link in _links(resource, type_of(resource)):
+        for link in _links(resource, kind_of(resource, path)):
             self._want(link)
 
     async def _collection(self, path: str, resource: Json) -> None:
@@ -226,6 +226,28 @@ _COLLECTIONS = frozenset(
         "Reservoirs",
     ]
 )
+
+
+def kind_of(resource: Mapping[str, Any], path: str) -> str:
+    """The resource's type; where it names none that we know, the one that its place in the tree has."""
+    kind = type_of(resource)
+    if kind in LINKS:
+        return kind
+    parts = path.split("/")
+    owner, name = (parts[-2], parts[-1]) if len(parts) > 4 else ("", "")
+    if owner in _KINDS_BY_OWNER and not kind:
+        return _KINDS_BY_OWNER[owner]
+    return name if name in LINKS else kind
+
+
+_KINDS_BY_OWNER = {
+    "Chassis": "Chassis",
+    "PowerSupplies": "PowerSupply",
+    "Batteries": "Battery",
+    "RackPDUs": "PowerDistribution",
+    "PowerShelves": "PowerDistribution",
+    "CDUs": "CoolingUnit",
+}
 
 
 def is_path(link: str) -> bool:

@@ -139,11 +139,11 @@ def place_of(path: str) -> str:
 def read_resource(resource: Json, path: str, at: float, found: Found) -> None:
     """Everything one resource tells, into `found`. Never raises for odd content."""
     kind = type_of(resource)
-    if kind == "Power":
+    if kind == "Power" or isinstance(resource.get("PowerControl"), list):
         _power(resource, path, at, found)
-    elif kind == "Thermal":
+    elif kind == "Thermal" or isinstance(resource.get("Temperatures"), list):
         _thermal(resource, path, at, found)
-    elif kind == "Sensor" or ("Reading" in resource and "ReadingType" in resource):
+    elif kind == "Sensor" or ("Reading" in resource and ("ReadingType" in resource or "ReadingUnits" in resource)):
         _sensor(resource, path, at, found)
     elif kind == "LeakDetector":
         _leak(resource, path, at, found)

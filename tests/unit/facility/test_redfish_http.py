@@ -283,6 +283,17 @@ async def test_the_limit_of_the_whole_server_is_set_never_that_of_a_part() -> No
             await source.act("cap", 500)
 
 
+async def test_resources_without_a_type_are_known_by_their_place() -> None:
+    bmc = Bmc()
+    bmc.tree = {path: {k: v for k, v in r.items() if k != "@odata.type"} for path, r in bmc.tree.items()}
+    bmc.tree[f"{CH}/Sensors"] = {"Members": [{"@odata.id": f"{CH}/Sensors/S"}]}
+    bmc.tree[f"{CH}/Sensors/S"] = {"Name": "S", "Reading": 2.5, "ReadingUnits": "A"}
+    async with reading(bmc) as source:
+        report = await source.read()
+    assert report.total_power_w == 614
+    assert {(r.quantity, r.value) for r in report.readings} == {("power", 614), ("temperature", 24), ("current", 2.5)}
+
+
 async def test_a_wrong_password_is_tried_once() -> None:
     bmc = Bmc()
     async with reading(bmc, credentials=Credentials("fleet", "wrong")) as source:
