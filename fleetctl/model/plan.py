@@ -137,7 +137,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A confirmed plan and how far it is. done + waiting + failed + superseded = total."""
+    """A confirmed plan and how far it is. done + waiting + failed + superseded = total, unless it was
+    cancelled: then nothing waits."""
 
     plan: str
     verb: str

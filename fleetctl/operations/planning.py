@@ -288,8 +288,14 @@ def capacity_left(
 
 
 def _groups(host: Host, chips: Mapping[str, int]) -> list[tuple[str, str]]:
-    groups = [("chip", chip or "-") for chip in chips or (host.chip,)]
+    # A tool that does not name its chips leaves the declared one to count by.
+    groups = [("chip", chip or host.chip or "-") for chip in chips or (host.chip,)]
     return [*groups, *(("pool", pool) for pool in host.pools), ("site", host.site)]
+
+
+def count(number: int, noun: str) -> str:
+    """`1 node`, `2 nodes`."""
+    return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
 def _steps(
@@ -304,24 +310,32 @@ def _steps(
 ) -> tuple[str, ...]:
     if not nodes:
         return ()
-    what = f"{len(nodes)} nodes" if not cards else f"cards {','.join(cards)} of {len(nodes)} nodes"
+    what = count(len(nodes), "node")
+    if cards:
+        what = f"{'cards' if len(cards) > 1 else 'card'} {','.join(cards)} of {what}"
+    one = len(nodes) == 1
     steps = ["wait for the window to begin; guards are asked again then"] if later else []
     if wish is Wish.SERVE:
-        return (*steps, f"{what} take work again")
-    steps.append(f"{what} take no new work, all at once")
+        return (*steps, f"{what} {'takes' if one else 'take'} work again")
+    steps.append(f"{what} takes no new work" if one else f"{what} take no new work, all at once")
     if wish in EMPTYING:
         busy = len({lease for n in nodes for lease in n.leases})
+        leases = count(busy, "lease")
         how = {
-            DrainMode.WAIT: f"{busy} leases run to their end, however long that takes",
-            DrainMode.DEADLINE: f"{busy} leases may run until the deadline, then they are ended",
-            DrainMode.NOW: f"{busy} leases are ended now",
+            DrainMode.WAIT: f"{leases} to run to the end, however long that takes",
+            DrainMode.DEADLINE: f"{leases} may run until the deadline, and no longer",
+            DrainMode.NOW: f"{leases} ended now",
         }[mode]
-        steps.append(how)
+        if busy:
+            steps.append(how)
         if ending:
             found = sum(len(n.to_end) for n in nodes)
+            known = f"{count(found, 'process')}, and any " if found else "any process "
             grace = f"TERM, and KILL {config.scheduling.drain_grace_s:g} s later"
-            steps.append(f"{found} processes that hold cards without a lease, and any that are there then, get {grace}")
-        steps.append(f"each node is {derive(wish, False).value} as soon as nothing runs there")
+            steps.append(f"{known}that holds a card without a lease then: {grace}")
+        after = derive(wish, False).value.replace("_", " ")
+        who = what if cards else "it" if one else "each node"
+        steps.append(f"{who} {'are' if len(cards) > 1 else 'is'} {after} as soon as nothing runs there")
     return tuple(steps)
 
 
@@ -331,11 +345,11 @@ def _warnings(
     found = []
     blind = sum(1 for n in nodes if n.warnings and "does not answer" in n.warnings[0])
     if blind:
-        found.append(f"{blind} of {len(nodes)} nodes do not answer")
+        found.append(f"{blind} of {count(len(nodes), 'node')} {'does' if blind == 1 else 'do'} not answer")
     processes = sum(n.processes or 0 for n in nodes if not n.leases)
     if processes and mode is not DrainMode.WAIT and not ending:
-        found.append(f"{processes} processes without a lease are kept; their nodes stay draining while they run")
+        found.append(f"{count(processes, 'process')} without a lease kept; their nodes stay draining while they run")
     unmetered = sum(1 for p in freed if p is None)
     if unmetered and len(freed) > unmetered:
-        found.append(f"power freed leaves out {unmetered} nodes whose draw is not known")
+        found.append(f"power freed leaves out {count(unmetered, 'node')} whose draw is not known")
     return tuple(found)

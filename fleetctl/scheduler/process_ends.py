@@ -26,6 +26,7 @@ from fleetctl.store.process_ends import (
     DueProcess,
     EndState,
     ProcessEnd,
+    forget_processes,
     insert_process_ends,
     list_due_processes,
     list_process_ends,
@@ -75,12 +76,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a pass came to. said: (pid, started) -> word and text; a host that keeps no marks has `trouble`."""
+    """What a pass came to. none: numbers nobody has; said: (pid, started) -> word and text."""
 
     boot_id: str
     seen: tuple[Seen, ...]
+    none: frozenset[int]
     said: dict[tuple[int, int], tuple[str, str]]
-    trouble: str = ""
 
 
 def pass_script(look: Sequence[int], end: Sequence[ProcessEnd], *, grace_s: float, prefix: str = "") -> str:
@@ -103,7 +104,10 @@ stat_of() {{ # st: state; up_ticks: start; parent. The name may hold anything, s
   set -- ${{s##*) }}; st=$1 parent=$2 began=${{20}}
 }}
 look() {{
-  stat_of "$1" || return 0
+  if ! stat_of "$1"; then
+    case $(kill -0 "$1" 2>&1) in *o\\ such\\ process*) printf 'none\\t%s\\n' "$1" ;; esac
+    return 0
+  fi
   [ "$1" -gt 2 ] && [ "$parent" -ne 2 ] && [ "$st" != Z ] || return 0
   u=$(stat -c %U "/proc/$1" 2>/dev/null); c=$(tr '\\000\\n\\t' '   ' 2>/dev/null <"/proc/$1/cmdline" | cut -c1-{_TEXT})
   n=$(tr '\\n\\t' '  ' 2>/dev/null <"/proc/$1/comm")
@@ -138,6 +142,7 @@ def read_answer(text: str) -> Answer:
     """What a pass printed. Lines that do not fit are read past: what nobody said did not happen."""
     boot_id, up, hz = "", 0.0, 100.0
     seen: list[Seen] = []
+    none: set[int] = set()
     said: dict[tuple[int, int], tuple[str, str]] = {}
     for line in text.splitlines():
         word, *rest = line.split("\t")
@@ -147,11 +152,13 @@ def read_answer(text: str) -> Answer:
             elif word == "seen" and boot_id:
                 pid, started = int(rest[0]), int(rest[1])
                 seen.append(Seen(pid, started, started / hz, up - started / hz, *(_plain(x) for x in rest[2:5])))
+            elif word == "none" and boot_id:
+                none.add(int(rest[0]))
             elif word in _STATES and boot_id:
                 said[int(rest[0]), int(rest[1])] = word, _plain(rest[2])
         except (ValueError, IndexError, TypeError):
             continue
-    return Answer(boot_id, tuple(seen), said)
+    return Answer(boot_id, tuple(seen), frozenset(none), said)
 
 
 def _plain(text: str) -> str:
@@ -245,6 +252,9 @@ def finish_pass(
                 "processes": [{"pid": p.pid, "user": p.user, "command": p.command, "started": p.started} for p in found]
             }
             append_audit(conn, now, DRAINER, "end_processes", prepared.host, {"plan": found[0].plan, **body})
+        # What the host itself calls gone need not be waited for until a slow tool is asked again.
+        gone = answer.none | {pid for (pid, _started), (word, _text) in answer.said.items() if word == "gone"}
+        forget_processes(conn, prepared.host, gone - {s.pid for s in answer.seen})
         moved: dict[str, list[int]] = {}
         for end in prepared.known:
             word, text = answer.said.get((end.pid, end.started), ("", ""))

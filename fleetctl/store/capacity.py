@@ -224,20 +224,30 @@ def hot_hosts(conn: sqlite3.Connection) -> dict[str, str]:
     )
 
 
+_LATE_ROUNDS = 3  # rounds after which a host's draw is no longer its draw now
+
+
 def latest_power(conn: sqlite3.Connection) -> dict[str, float]:
-    """Host -> watts in the newest round: the server's own meter, else the sum of its cards. Unknown: missing."""
+    """Host -> watts in its own newest round, if that is of the last few: the server's own meter, else the sum of its
+    cards. Unknown: missing. While a round runs, most hosts' newest values are of the round before.
+    """
     found: dict[str, float] = {}
     for kind, take in (("card", "SUM"), ("host", "MAX")):
         columns = {r[1] for r in conn.execute(f"PRAGMA table_info({kind}_samples)")}
         if "power_w" not in columns:
             continue
-        newest = conn.execute(f"SELECT MAX(slot) FROM {kind}_samples").fetchone()[0]
-        if newest is None:
+        oldest = None
+        for _ in range(_LATE_ROUNDS):
+            where = "" if oldest is None else f"WHERE slot < {oldest}"
+            (slot,) = conn.execute(f"SELECT MAX(slot) FROM {kind}_samples {where}").fetchone()
+            oldest = oldest if slot is None else slot
+        if oldest is None:
             continue
         rows = conn.execute(
-            f"SELECT h.name, {take}(s.power_w) FROM {kind}_samples s JOIN devices d ON d.id = s.device"
-            " JOIN hosts h ON h.id = d.host WHERE s.slot = ? AND s.power_w IS NOT NULL GROUP BY h.name",
-            (newest,),
+            f"SELECT h.name, {take}(s.power_w) FROM hosts h JOIN devices d ON d.host = h.id AND d.kind = '{kind}'"
+            f" JOIN {kind}_samples s ON s.slot = h.slot AND s.device = d.id"
+            " WHERE h.slot >= ? AND s.power_w IS NOT NULL GROUP BY h.id",
+            (oldest,),
         )
         found.update({r[0]: float(r[1]) for r in rows})
     return found

@@ -215,7 +215,7 @@ def _actions(conn: sqlite3.Connection, where: str, args: tuple[Any, ...], limit:
             undo_of=r[12],
             total=r[13],
             done=r[14],
-            waiting=r[15],
+            waiting=0 if r[2] == PlanState.CANCELLED.value else r[15],
             failed=r[16],
             superseded=r[17],
         )

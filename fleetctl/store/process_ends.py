@@ -110,6 +110,14 @@ def insert_process_ends(conn: sqlite3.Connection, found: Iterable[ProcessEnd]) -
     )
 
 
+def forget_processes(conn: sqlite3.Connection, host: str, pids: Iterable[int]) -> None:
+    """Take processes that have ended off the list of who holds the cards of a host."""
+    conn.executemany(
+        "DELETE FROM processes WHERE pid = ? AND host = (SELECT id FROM hosts WHERE name = ?)",
+        [(p, host) for p in pids],
+    )
+
+
 def set_process_end(conn: sqlite3.Connection, end: ProcessEnd, state: EndState, at: int, note: str = "") -> bool:
     """Compare-and-set on the state that was seen; False when it was moved on meanwhile."""
     done = conn.execute(

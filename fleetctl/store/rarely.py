@@ -75,7 +75,7 @@ def save_rare(conn: sqlite3.Connection, memory: HostMemory, report: HostReport, 
     if report.findings and report.findings != memory.findings:
         for finding in report.findings[:50]:
             place = f"line {finding.line}: " if finding.line is not None else ""
-            raw = f" | {finding.raw}" if finding.raw else ""
+            raw = f" | {finding.raw.strip()}" if finding.raw.strip() else ""
             text = f"{place}{finding.text}{raw}"
             add_event(conn, at, "probe", finding.kind.value, text, host=memory.id, severity=Health.WARN)
     memory.findings = report.findings
@@ -108,7 +108,7 @@ def _save_probe(conn: sqlite3.Connection, memory: HostMemory, state: Any, at: in
             ON CONFLICT (host, probe) DO UPDATE
            SET since = CASE WHEN outcome = ?3 THEN since ELSE ?6 END, outcome = ?3, duration_s = ?4, text = ?5
         """,
-        (memory.id, name, state.outcome.value, state.duration_s, clean(state.text), since),
+        (memory.id, name, state.outcome.value, state.duration_s, clean(state.text.strip()), since),
     )
     if (before is not None and before[0] != state.outcome.value) or (before is None and state.outcome is Outcome.HUNG):
         severity = Health.OK if state.outcome is Outcome.DONE else Health.WARN

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
+from typing import Any
 
 from fleetctl.store.audit import AuditEntry, list_audit
 from fleetctl.views.column import Column, Table
 from fleetctl.views.plans import local
+
+
+def evidence(body: Mapping[str, Any]) -> list[str]:
+    """Processes a drain ends, and the result of a recheck, in words."""
+    found = [f"{p['pid']} {p['command']} of {p['user'] or '?'}" for p in body.get("processes", ())]
+    found += [
+        f"{word} {','.join(map(str, body[word]))}" for word in ("told", "killed", "refused", "gone") if word in body
+    ]
+    if "verification" in body:
+        failed = ", ".join(body.get("not_ok", ())) or "nothing"
+        found.append(
+            f"check {body['verification']} {'passes' if body.get('ok') else 'does not pass'}; not ok: {failed}"
+        )
+    return found
 
 
 def _what(entry: AuditEntry) -> str:
@@ -16,6 +32,7 @@ def _what(entry: AuditEntry) -> str:
     words = [str(body[k]) for k in ("reason", "why", "released", "note") if body.get(k)]
     if body.get("from") is not None and body.get("to") is not None:
         words.insert(0, f"{body['from']} -> {body['to']}")
+    words += evidence(body)
     if body.get("hosts"):
         words.append(f"{len(body['hosts'])} nodes")
     return "; ".join(words)

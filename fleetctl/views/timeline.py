@@ -11,6 +11,7 @@ from fleetctl.model.states import Health
 from fleetctl.store.audit import AuditEntry, list_audit
 from fleetctl.store.events import Event, list_events
 from fleetctl.store.summaries import LeaseSpan, lease_spans
+from fleetctl.views.audit import evidence
 from fleetctl.views.column import Column, Table
 
 
@@ -82,7 +83,7 @@ def _action_words(verb: str, body: Mapping[str, Any]) -> str:
             value = f"{value['cls']}: {value['text']}"
         if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
             parts.append(f"{key} {value}")
-    return ", ".join(parts)
+    return ", ".join([*parts, *evidence(body)])
 
 
 def _of_lease(span: LeaseSpan, since: float) -> Iterable[TimelineRow]:

@@ -101,8 +101,7 @@ def _processes(
         mine = [p for p in states if p.state is state]
         if mine:
             text = words.format(age=show_age(min(p.changed_at for p in mine), now))
-            notes = dict.fromkeys(p.note for p in mine if p.note)
-            if any("ermitted" in note for note in notes):
-                notes[_('the login may not: set scheduling.kill_prefix, for example "sudo -n"')] = None
+            may_not = _('the login may not: set scheduling.kill_prefix, for example "sudo -n"')
+            notes = dict.fromkeys(may_not if "ermitted" in p.note else p.note for p in mine if p.note)
             parts.append(text + (f" ({'; '.join(list(notes)[:2])})" if notes else ""))
     return parts
