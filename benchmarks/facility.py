@@ -34,6 +34,7 @@ from facility_peers import HOLE, HUGE, MODBUS, REDFISH, UDP_HOLE, address
 from fleetctl.clock import SystemClock
 from fleetctl.collector.facility import FacilityCollector
 from fleetctl.config.schema import Config
+from fleetctl.engine import loop
 from fleetctl.engine.facility import FacilityKeeper
 from fleetctl.facility.endpoints import Asked
 from fleetctl.inventory import build_inventory
@@ -243,7 +244,7 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
     with tempfile.TemporaryDirectory() as name, servers(Path(name), KINDS["bmc"], tls=not given.plain) as pin:
-        asyncio.run(measure(given, Path(name), pin))
+        loop.run(measure(given, Path(name), pin))
         print("beside it, one process per poll:")
         scheme = "http" if given.plain else "https"
         print("  " + peer(["curl", "-sk", f"{scheme}://{address(0)}:{REDFISH}/redfish/v1/Chassis/1/Power"]))

@@ -141,7 +141,6 @@ class Engine:
         tasks = [asyncio.create_task(lane.run(keep), name="facility")]
         if self.config.facility.traps:
             traps = TrapLane(self.config.facility.traps, lane.endpoints, self._clock, lane.hint)
-            lane.take_hints()
 
             async def note(events: list[TrapEvent]) -> None:
                 await self._guarded(lambda: keeper.note(self._db, events))

@@ -121,7 +121,6 @@ async def test_a_hint_is_asked_at_once_but_never_against_a_refused_password() ->
     config = Config()
     known = {n: asked(n, f"snmp://{n}") for n in scripts}
     lane = FacilityCollector(config, build_inventory(config), clock, opener=opener, asked=known)
-    lane.take_hints()
 
     async def keep(_: object) -> None: ...
 
