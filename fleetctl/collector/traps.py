@@ -32,6 +32,7 @@ REFILL_PER_S = 0.5  # ... and from then on
 DECODED_PER_TURN = 20
 TURN_S = 0.5
 HINT_EVERY_S = 5.0
+TELL_EVERY_S = 60.0
 FOLDED = 500  # different (device, notification) pairs between two notes
 _CLEARED = re.compile(
     r"clear|restored|return|established|resolved|normal|Off$|Ok$|passed|ColdStart|warmStart|linkUp", re.I
@@ -90,6 +91,9 @@ class TrapLane:
         self._hinted: dict[str, float] = {}
         self._folded: dict[tuple[str, str], TrapEvent] = {}
         self._transport: asyncio.DatagramTransport | None = None
+        self._stranger = ""  # the last unknown sender
+        self._told: tuple[int, int, int] = (0, 0, 0)  # dropped, as far as events say
+        self._told_at = float("-inf")
 
     async def run(self, on_events: OnEvents) -> None:
         """Raises ConfigError where the address cannot be listened on, NotFoundError without the library."""
@@ -119,6 +123,7 @@ class TrapLane:
         address = _plain(sender[0])
         if address not in self._names or len(datagram) > MAX_DATAGRAM:
             self.stats.unknown_sender += 1
+            self._stranger = address[:64]
             return
         now = self._clock.monotonic()
         tokens, when = self._allowance.get(address, (BURST, now))
@@ -146,9 +151,23 @@ class TrapLane:
                 if self._transport is not None:
                     self._transport.sendto(reply, sender)
             self._note(name, notification)
-        if self._folded:
-            events, self._folded = list(self._folded.values()), {}
+        events, self._folded = list(self._folded.values()), {}
+        events += self._dropped()
+        if events:
             await on_events(events)
+
+    def _dropped(self) -> list[TrapEvent]:
+        """Once a minute, what was not believed since the last time: a person has to see that somebody knocks."""
+        now = self._clock.monotonic()
+        stats = (self.stats.unknown_sender, self.stats.refused, self.stats.flooded)
+        if now - self._told_at < TELL_EVERY_S or stats == self._told:
+            return []
+        strangers, refused, flooded = (a - b for a, b in zip(stats, self._told, strict=True))
+        self._told_at, self._told = now, stats
+        text = f"SNMP traps dropped: {strangers} of unknown senders"
+        text += f" (last {self._stranger})" if strangers else ""
+        text += f", {refused} with a wrong community, user or key, {flooded} over a sender's allowance"
+        return [TrapEvent(self._clock.now(), "", None, "traps dropped", text, "ok", strangers + refused + flooded)]
 
     def _note(self, name: str, notification: Notification) -> None:
         now = self._clock.monotonic()

@@ -79,8 +79,15 @@ async def test_strangers_are_counted_and_not_read() -> None:
     await heard.turn()
     assert (heard.lane.stats.unknown_sender, heard.lane.stats.decoded) == (1000, 0)
     assert not heard.hints
-    assert not heard.events
     assert not heard.lane._allowance, "no memory of strangers"
+    assert [(e.name, e.count) for e in heard.events] == [("traps dropped", 1000)], "a person sees that somebody knocks"
+    assert STRANGER in heard.events[0].text
+    heard.lane.take(b"x", (STRANGER, 1))
+    await heard.turn()
+    assert len(heard.events) == 1, "once a minute"
+    await heard.clock.advance(61)
+    await heard.turn()
+    assert heard.events[1].count == 1
 
 
 async def test_a_flood_costs_datagrams_and_wakes_the_device_once() -> None:
@@ -92,7 +99,7 @@ async def test_a_flood_costs_datagrams_and_wakes_the_device_once() -> None:
     for _ in range(10):
         await heard.turn()
     assert heard.hints == ["pdu1"]
-    assert sum(e.count for e in heard.events) == int(BURST)
+    assert sum(e.count for e in heard.events if e.device) == int(BURST)
     assert len(heard.events) < FOLDED
     await heard.clock.advance(60)
     heard.lane.take(b"outletOn", (PDU, 1))
@@ -106,7 +113,10 @@ async def test_what_cannot_be_believed_is_counted_and_the_rest_goes_on() -> None
     heard.lane.take(b"rPDUOverloadCleared", (f"::ffff:{PDU}", 1))
     await heard.turn()
     assert (heard.lane.stats.refused, heard.lane.stats.decoded) == (1, 1)
-    assert [e.severity for e in heard.events] == ["ok"]
+    assert [(e.name, e.severity) for e in heard.events] == [
+        ("trap pdu1 rPDUOverloadCleared", "ok"),
+        ("traps dropped", "ok"),
+    ]
 
 
 async def test_a_hint_is_asked_at_once_but_never_against_a_refused_password() -> None:
