@@ -61,7 +61,7 @@ def simulate(
         str,
         typer.Option(
             help="where jobs go: fgd, power, best-fit, first-fit, tightest, random; in a queue also who is next: "
-            "fleet, easy, fifo, or both as easy+best-fit; empty: what runs the fleet"
+            "fleet, easy, fifo, or both as easy+best-fit; +kept: no promise is passed, as live; empty: fleet+fgd"
         ),
     ] = "",
     estimate: Annotated[

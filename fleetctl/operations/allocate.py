@@ -23,7 +23,7 @@ from fleetctl.scheduler.placement import ChipFacts, Snapshot
 from fleetctl.scheduler.queue import CLASS_ORDER, in_order, moment_of
 from fleetctl.scheduler.quote import Quote
 from fleetctl.scheduler.routing import Route, find_route
-from fleetctl.scheduler.tick import PROMISED, TickResult, serve_queue
+from fleetctl.scheduler.tick import TickResult, load_turns, serve_queue
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
 from fleetctl.store.leases import find_lease, get_lease, list_leases, renew_lease
@@ -37,7 +37,6 @@ from fleetctl.store.requests import (
     list_queue,
 )
 from fleetctl.store.reservations import close_reservation, insert_reservation, list_reservations
-from fleetctl.store.scheduler_facts import get_fact
 
 if TYPE_CHECKING:
     from fleetctl.scheduler.fleet_core import FleetCore
@@ -126,7 +125,7 @@ def quote(
         with db.read() as conn:
             fleet = stack.enter_context(kept_fleet(db, conn, inventory, config, at, chips))
             queue = [r for r in list_queue(conn) if r.id != request.id]
-            line = in_order([*queue, request], fair_use(conn, config, at), config, get_fact(conn, PROMISED) or [])
+            line = in_order([*queue, request], fair_use(conn, config, at), config, load_turns(conn), at)
             cards = request.shape.nodes * request.shape.cards * request.shape.milli / WHOLE
             over = Quotas(conn, config).why_over(request.tenant, cards)
             route = _route(conn, config, request, fleet.core.facts(), via)

@@ -1,6 +1,6 @@
 """The live line: its order, and what one look at it decides. Nothing is booked here.
 
-Order: class (urgent, normal, spot), then who was promised a time, then what a tenant used against its share, then the
+Order: class (urgent, normal, spot), then who has waited beyond patience or was promised a time, then what a tenant used against its share, then the
 key of the order in force (`scheduling.order`), then who came first. The look itself is the core's (`packing.line`),
 the same that `fleetctl simulate` plays traces into.
 """
@@ -66,19 +66,62 @@ def policy_of(config: Config) -> tuple[Policy, Order]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What the line remembers of those who wait. promised: ids of who was first and was told a time; due: request ->
+    from when on it is passed by nobody of its class."""
+
+    promised: Collection[str] = ()
+    due: Mapping[str, float] = field(default_factory=dict)
+
+
+def with_dues(
+    turns: Turns, queue: Sequence[Request], leases: Sequence[Lease], config: Config, snapshot: Snapshot
+) -> Turns:
+    """For whoever came since: so many times as long as all that waits and runs would take the fleet (`Order.patience`).
+
+    Nobody waits without end, whatever shorter requests keep coming.
+    """
+    patience, now = policy_of(config)[1].patience, snapshot.now
+    kept = {r.id: turns.due[r.id] for r in queue if r.id in turns.due}
+    new = [r for r in queue if r.id not in kept]
+    if not patience or not new:
+        return replace(turns, due=kept)
+    cards = max(1, sum(len(node.cards) for node in snapshot.nodes.values()))
+    work = sum(_expected_s(r) * _cards(r) for r in queue)
+    for lease in leases:
+        left = OPEN_ENDED_S if lease.end_at is None else max(0, lease.end_at - now)
+        work += left * sum(h.milli for h in lease.holds) / 1000.0
+    for request in new:
+        kept[request.id] = now + patience * max(0.0, work - _expected_s(request) * _cards(request)) / cards
+    return replace(turns, due=kept)
+
+
+def _expected_s(request: Request) -> float:
+    return OPEN_ENDED_S if request.duration_s is None else float(request.duration_s)
+
+
+def _cards(request: Request) -> float:
+    shape = request.shape
+    return shape.nodes * max(1, shape.cards) * shape.milli / 1000.0
+
+
 def in_order(
-    requests: Sequence[Request], used: Mapping[str, float], config: Config, promised: Collection[str] = ()
+    requests: Sequence[Request], used: Mapping[str, float], config: Config, turns: Turns | None = None, now: int = 0
 ) -> list[Request]:
-    """The line. used: tenant -> card-seconds, past use counting less and less; promised: ids of who was told a time."""
+    """The line. used: tenant -> card-seconds, past use counting less and less."""
+    turns = turns or Turns()
     shares = {t.name: t.share for t in config.tenants}
     _where, order = policy_of(config)
 
     def key(request: Request) -> tuple[int, int, float, float, int, str]:
         owed = used.get(request.tenant, 0.0) / shares.get(request.tenant, 1.0)
         shape = request.shape
-        expected = OPEN_ENDED_S if request.duration_s is None else float(request.duration_s)
-        place = order.key(request.submitted_at, expected, shape.nodes * max(1, shape.cards), gang=shape.nodes > 1)
-        turn = 0 if order.keeps_turn and request.id in promised else 1
+        cards = shape.nodes * max(1, shape.cards)
+        place = order.key(request.submitted_at, _expected_s(request), cards, gang=shape.nodes > 1)
+        turn = 0 if order.keeps_turn and request.id in turns.promised else 1
+        if turns.due.get(request.id, math.inf) <= now:
+            turn, owed, place = -1, 0.0, float(request.submitted_at)
         return (CLASS_ORDER.get(request.cls, 1), turn, owed, place, request.submitted_at, request.id)
 
     return sorted(requests, key=key)

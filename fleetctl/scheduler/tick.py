@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import sqlite3
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from fleetctl.config.schema import Config
@@ -16,7 +18,7 @@ from fleetctl.scheduler.fairshare import fair_use
 from fleetctl.scheduler.hooks import finish_ending
 from fleetctl.scheduler.leasing import Quotas, end, grant_many
 from fleetctl.scheduler.placement import ChipFacts
-from fleetctl.scheduler.queue import Decisions
+from fleetctl.scheduler.queue import Decisions, Turns
 from fleetctl.scheduler.troubles import watch
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
@@ -29,7 +31,7 @@ QUEUE = Actor(ActorKind.RULE, "queue")
 CLOCK = Actor(ActorKind.RULE, "clock")
 QUEUE_S = 5  # windows and promises come with time alone; a look with nothing new costs 50 ms at 12,500 nodes
 BATCH = 250  # grants in one transaction: others wait for it a tenth of a second
-PROMISED = "promised"  # fact: ids of requests that were told a time as the first of the line
+TURNS = "turns"  # fact: what the line remembers of those who wait
 CLOCK_NOTE_S = 30  # how often the time is noted; a tick that has nothing to do writes nothing
 
 # What the queue was last looked at with, per open store; forgotten with it.
@@ -156,7 +158,7 @@ def serve_queue(
 ) -> None:
     """Look at the queue once and book what may start. Safe from several processes: each booking is asked again."""
     from fleetctl.scheduler.kept import kept_fleet
-    from fleetctl.scheduler.queue import in_order, look_at
+    from fleetctl.scheduler.queue import in_order, look_at, with_dues
 
     with ExitStack() as stack:
         with db.read() as conn:
@@ -166,16 +168,17 @@ def serve_queue(
             fleet = stack.enter_context(kept_fleet(db, conn, inventory, config, now, chips))
             used = fair_use(conn, config, now)
             quotas = Quotas(conn, config)
-            told = get_fact(conn, PROMISED) or []
+            turns = load_turns(conn)
         over = {r.id: why for r in queue if (why := quotas.why_over(r.tenant, _cards_asked(r)))}
-        line = in_order(queue, used, config, told)
-        decisions = look_at(line, fleet.core, list(fleet.leases.values()), config, over)
+        leases = list(fleet.leases.values())
+        turns = with_dues(turns, queue, leases, config, fleet.core.facts())
+        decisions = look_at(in_order(queue, used, config, turns, now), fleet.core, leases, config, over)
         for start in range(0, len(decisions.starts), BATCH):
             batch = decisions.starts[start : start + BATCH]
             with db.write(durable=True) as conn:
-                leases, failed = grant_many(conn, config, batch, now, QUEUE)
-            fleet.granted(leases)
-            result.granted += [lease.id for lease in leases]
+                granted, failed = grant_many(conn, config, batch, now, QUEUE)
+            fleet.granted(granted)
+            result.granted += [lease.id for lease in granted]
             for lost, why in failed.items():
                 fleet.core.end(lost)
                 decisions.notes[lost] = f"{why}; tried again at the next tick"
@@ -183,7 +186,7 @@ def serve_queue(
             with db.write(durable=True) as conn:
                 why = f"preempted by {request.id} ({request.tenant})"
                 result.preempted += [v for v in victims if end(conn, config, v, now, QUEUE, why)]
-        _answer(db, decisions, {r.id: r.note for r in queue}, told, now, result)
+        _answer(db, decisions, {r.id: r.note for r in queue}, turns, now, result)
 
 
 def _cards_asked(request: Request) -> float:
@@ -191,28 +194,38 @@ def _cards_asked(request: Request) -> float:
     return shape.nodes * shape.cards * shape.milli / 1000.0
 
 
-def _first_promised(decisions: Decisions, told: Collection[str]) -> list[str]:
-    """Who was told a time as first of the line, and still waits."""
-    dated = [p.request.id for p in decisions.promises if p.at is not None]
-    return sorted({x for x in told if x in decisions.notes} | set(dated[:1]))
+def load_turns(conn: sqlite3.Connection) -> Turns:
+    """What the line remembers of those who wait, as the last look left it."""
+    fact = get_fact(conn, TURNS) or {}
+    return Turns(tuple(fact.get("promised", ())), fact.get("due", {}))
+
+
+def _turns_after(turns: Turns, decisions: Decisions) -> dict[str, Any]:
+    """Of those who still wait: who was told a time as first of the line, and until when each may be passed."""
+    waiting = decisions.notes
+    first = [p.request.id for p in decisions.promises if p.at is not None][:1]
+    promised = sorted({x for x in turns.promised if x in waiting} | set(first))
+    return {"promised": promised, "due": {x: at for x, at in turns.due.items() if x in waiting}}
 
 
 def _answer(
     db: Connections,
     decisions: Decisions,
     before: Mapping[str, str],
-    told: Sequence[str],
+    turns: Turns,
     now: int,
     result: TickResult,
 ) -> None:
     """Tell those who wait why, and those who cannot have it that they cannot. before: request -> its note until now."""
     notes = {request: note for request, note in decisions.notes.items() if before.get(request) != note}
-    promised = _first_promised(decisions, told)
-    if not notes and not decisions.impossible and not decisions.lapsed and promised == list(told):
+    after = _turns_after(turns, decisions)
+    with db.read() as conn:
+        same = (get_fact(conn, TURNS) or {"promised": [], "due": {}}) == after
+    if same and not notes and not decisions.impossible and not decisions.lapsed:
         return
     with db.write() as conn:
-        if promised != list(told):
-            set_fact(conn, PROMISED, promised)
+        if not same:
+            set_fact(conn, TURNS, after)
         for request, why in decisions.impossible.items():
             if decide_request(conn, request, RequestState.IMPOSSIBLE, now, note=why):
                 append_audit(conn, now, QUEUE, "impossible", request, {"why": why})

@@ -17,6 +17,7 @@ from fleetctl.scheduler.fragments import Fragment, fragments
 from fleetctl.scheduler.live import load_snapshot
 from fleetctl.scheduler.placement import ChipFacts
 from fleetctl.scheduler.queue import in_order
+from fleetctl.scheduler.tick import load_turns
 from fleetctl.store.leases import held_cards, list_leases
 from fleetctl.store.outside import list_jobs, list_windows
 from fleetctl.store.outside_requests import list_outside_requests
@@ -29,7 +30,7 @@ from fleetctl.views.units import show_moment
 
 def load_line(conn: sqlite3.Connection, config: Config, now: float, *, past: bool = False) -> list[RequestRow]:
     """The line in the order it is served (class, fair share, age); with `past`, then what was answered, newest first."""
-    line = in_order(list_queue(conn), fair_use(conn, config, int(now)), config)
+    line = in_order(list_queue(conn), fair_use(conn, config, int(now)), config, load_turns(conn), int(now))
     rows = [RequestRow(_readable(request), place, now) for place, request in enumerate(line, 1)]
     # Ours that another scheduler serves stand once, under the name they have here.
     outside = list_queue_outside(conn)

@@ -7,7 +7,7 @@ cards too full for it; the expectation over the classes, weighted by how often t
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -61,16 +61,14 @@ class ClassMix:
         """As steps, of one node."""
         return bisect_right(self._cpu_list, cpu), bisect_right(self._memory_list, memory)
 
-    def expect(self, wanted: Collection[FreeParts]) -> dict[FreeParts, float]:
-        """Fragments (milli-cards) of these parts and of all asked for lately."""
-        known = self._known
-        new = [parts for parts in wanted if parts not in known]
-        if len(known) + len(new) > MAX_KNOWN:
-            known.clear()
-            new = list(wanted)
-        for parts in new:
-            known[parts] = float(self._weigh(parts[0], parts[1]) @ self._lose(parts[2]))
-        return known
+    def fragments(self, parts: FreeParts) -> float:
+        """Milli-cards of these free parts that the next task is expected to have no use for."""
+        found = self._known.get(parts)
+        if found is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            found = self._known[parts] = float(self._weigh(parts[0], parts[1]) @ self._lose(parts[2]))
+        return found
 
     def _lose(self, cards: tuple[int, ...]) -> Floats:
         """Per ask the milli-cards lost where CPU and memory suffice; at the end all that are free."""

@@ -225,9 +225,7 @@ class Packer(FreeState):
         """Milli-cards that are free and that the next task is expected to have no use for."""
         cpu, memory = (steps.tolist() for steps in self.mix.steps(self.cpu_milli, self.memory_mib))
         cards = [self.signed[signature][1] for signature in self.signature.tolist()]
-        wanted = list(zip(cpu, memory, cards, strict=True))
-        known = self.mix.expect(wanted)
-        return sum(known[parts] for parts in wanted)
+        return sum(self.mix.fragments(parts) for parts in zip(cpu, memory, cards, strict=True))
 
     def _cap_allows(self, node: int, cpu_milli: int, cards: int) -> bool:
         """Does an empty node stay within its cap with so much CPU and so many cards taken?"""

@@ -56,7 +56,7 @@ class After:
 class Policy:
     """rank(after): one whole number per node, below 1 << 62. cost(grown, watts): of one choice of cards on a node.
 
-    grown: milli-cards of fragments, and watts of cards, above what they were; uses_mix: grown is wanted; drawn: any node
+    grown: milli-cards of fragments, and watts of cards, above what they were; uses_mix, uses_watts: which of them are wanted; drawn: any node
     that fits, by lot; until_load: above this share of cards taken the policy `then` decides; 1.0 and None: never.
     """
 
@@ -64,6 +64,7 @@ class Policy:
     rank: Callable[[After], Ints]
     cost: Callable[[float, float], float]
     uses_mix: bool = False
+    uses_watts: bool = False
     drawn: bool = False
     until_load: float = 1.0
     then: Policy | None = None
@@ -105,6 +106,7 @@ POLICIES: Mapping[str, Policy] = {
             lambda a: _packed(_steps(a.cost + a.more_cpu_w * MILLI_PER_WATT), a),
             lambda grown, watts: watts * MILLI_PER_WATT + grown / 4,
             uses_mix=True,
+            uses_watts=True,
             until_load=0.85,
             then=FGD,
         ),

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from fleetctl.scheduler.packing.fragments import FreeParts
 from fleetctl.scheduler.packing.node import CardChoice, card_choices
 from fleetctl.scheduler.packing.policies import After, Policy
-from fleetctl.scheduler.packing.state import MAX_KEPT, STEPS, FreeState, Ints, Mask
+from fleetctl.scheduler.packing.state import MAX_KEPT, STEP_BITS, STEPS, FreeState, Ints, Mask
 from fleetctl.scheduler.packing.task import WHOLE, TaskClass
 
 NO = 1 << 62  # the score of a node that will not do
@@ -152,27 +151,23 @@ class Scores:
         if new and len(kept) + len(new) > MAX_KEPT // 4 + len(self._state.nodes):
             kept.clear()
             new = set(keys)
-        mixed = row.policy.uses_mix
-        cases = []
-        wanted: list[FreeParts] = []
+        mix = self._state.mix if row.policy.uses_mix else None
+        low = STEPS - 1
         for key in new:
-            cpu = memory = cpu_after = memory_after = 0
-            rest = key
-            if mixed:
-                rest, memory_after = divmod(rest, STEPS)
-                rest, cpu_after = divmod(rest, STEPS)
-                rest, memory = divmod(rest, STEPS)
-                rest, cpu = divmod(rest, STEPS)
-            model, cards = self._state.signed[rest]
+            if mix is None:
+                model, cards = self._state.signed[key]
+                kept[key] = self._best(row.policy, model, self.choices_of(row.kind, cards), (), ())
+                continue
+            model, cards = self._state.signed[key >> 4 * STEP_BITS]
             choices = self.choices_of(row.kind, cards)
-            before = (cpu, memory, cards)
-            after = [(cpu_after, memory_after, left) for left, _ in choices]
-            cases.append((key, model, before, after, choices))
-            if mixed:
-                wanted += (before, *after)
-        known = self._state.mix.expect(wanted) if mixed and wanted else {}
-        for key, model, before, after, choices in cases:
-            kept[key] = self._best(row.policy, model, before, after, choices, known)
+            before = (key >> 3 * STEP_BITS & low, key >> 2 * STEP_BITS & low, cards)
+            kept[key] = self._best(
+                row.policy,
+                model,
+                choices,
+                (mix.fragments(before),),
+                [mix.fragments((key >> STEP_BITS & low, key & low, left)) for left, _ in choices],
+            )
         found = np.empty(len(keys), dtype=object)
         found[:] = [kept[key] for key in keys]
         return found
@@ -181,18 +176,21 @@ class Scores:
         self,
         policy: Policy,
         model: str,
-        before: FreeParts,
-        after: Sequence[FreeParts],
         choices: Sequence[CardChoice],
-        known: dict[FreeParts, float],
+        before: Sequence[float],
+        after: Sequence[float],
     ) -> Choice | None:
-        """The cheapest choice, the first of equals; where nodes have power caps, the one that draws least."""
+        """The cheapest choice, the first of equals; where nodes have power caps, the one that draws least.
+
+        before, after: fragments, of the node and of each choice; nothing where the policy does not ask for them.
+        """
         card = self._state.power.card(model)
         best: Choice | None = None
-        for parts, (_left, levels) in zip(after, choices, strict=True):
-            more_w = (card.rated_w - card.idle_w) * sum(1 for level in levels if level >= WHOLE)
-            grown = known[parts] - known[before] if policy.uses_mix else 0.0
-            cost = policy.cost(grown, more_w)
+        more_w = 0.0
+        for place, (_left, levels) in enumerate(choices):
+            if self._capped or policy.uses_watts:
+                more_w = (card.rated_w - card.idle_w) * sum(1 for level in levels if level >= WHOLE)
+            cost = policy.cost(after[place] - before[0] if after else 0.0, more_w)
             if best is None or ((more_w, cost) < (best.more_w, best.cost) if self._capped else cost < best.cost):
                 best = Choice(cost, more_w, levels)
         return best

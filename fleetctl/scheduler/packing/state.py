@@ -20,7 +20,8 @@ from fleetctl.scheduler.packing.task import WHOLE
 
 MAX_KEPT = 200_000  # entries of each thing that is kept
 KEEP_CHANGES = 4096  # beyond four per node
-STEPS = 1 << 10  # more than CPU or memory has steps
+STEP_BITS = 10
+STEPS = 1 << STEP_BITS  # more than CPU or memory has steps
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]

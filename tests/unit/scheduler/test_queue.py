@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fleetctl.config.schema import Config, Scheduling, Tenant
 from fleetctl.model.lease import Hold, Lease, LeaseState, Request, Shape
 from fleetctl.scheduler.placement import CardView, NodeView, Snapshot, Window
-from fleetctl.scheduler.queue import decide, in_order
+from fleetctl.scheduler.queue import Turns, decide, in_order, with_dues
 
 CONFIG = Config(tenants=(Tenant("a", share=1.0), Tenant("b", share=2.0)))
 
@@ -151,7 +151,7 @@ def test_the_first_in_line_is_never_later_than_promised(jobs: list[tuple[int, in
     promised: dict[str, int] = {}
     for now in range(2000):
         running = [(x, real) for x, real in running if real > now]
-        line = in_order([r for at, r, _ in waiting if at <= now], {}, config, promised)
+        line = in_order([r for at, r, _ in waiting if at <= now], {}, config, Turns(promised))
         if not line:
             if not waiting and not running:
                 break
@@ -178,3 +178,15 @@ def test_the_earliest_time_is_found_among_many_ends() -> None:
     leases = [lease(str(i), f"n{i}", 4, 10 * (i + 1)) for i in range(20)]
     (promise,) = decide([request("q", nodes=7, cards=4)], held(snapshot(20), *leases), leases, CONFIG).promises
     assert (promise.at, promise.hosts) == (70, tuple(f"n{i}" for i in range(7)))
+
+
+def test_who_has_waited_beyond_patience_is_passed_by_nobody() -> None:
+    """Longer work stands behind shorter, until its due has come."""
+    running = lease("x", "n0", 4, 100)
+    base = held(snapshot(), running)
+    long, short = request("long", cards=4, duration=1000), request("short", cards=4, duration=10, at=40)
+    turns = with_dues(Turns(), [long], [running], CONFIG, base)
+    assert turns.due == {"r-long": 4 * (100 * 4) / 8}
+    assert with_dues(turns, [long], [], CONFIG, replace(base, now=30)) == turns
+    assert [r.id for r in in_order([long, short], {}, CONFIG, turns, 199)] == ["r-short", "r-long"]
+    assert [r.id for r in in_order([long, short], {"a": 9.0}, CONFIG, turns, 200)] == ["r-long", "r-short"]

@@ -33,14 +33,14 @@ def test_as_the_paper_defines_them(counts: dict[TaskClass, float], cpu: int, mem
     mix = ClassMix(counts, max_cards=4)
     cards = tuple(sorted(free, reverse=True))
     parts = (*mix.step(cpu, memory), cards)
-    assert mix.expect([parts])[parts] == pytest.approx(by_definition(counts, cpu, memory, cards))
+    assert mix.fragments(parts) == pytest.approx(by_definition(counts, cpu, memory, cards))
 
 
 def test_cpu_only_classes_do_not_count_and_gangs_count_as_whole_nodes() -> None:
     mix = ClassMix({TaskClass(1000): 5.0, TaskClass(cards=16): 1.0}, max_cards=8)
     whole, started = (1000,) * 8, (1000,) * 7 + (500,)
     step = mix.step(0, 0)
-    known = mix.expect([(*step, whole), (*step, started)])
+    known = {parts: mix.fragments(parts) for parts in ((*step, whole), (*step, started))}
     assert (known[*step, whole], known[*step, started]) == (0.0, 7500.0)
 
 
@@ -48,4 +48,4 @@ def test_without_any_class_nothing_is_a_fragment() -> None:
     mix = ClassMix({})
     parts = (*mix.step(0, 0), (500,))
     assert not mix
-    assert mix.expect([parts]) == {parts: 0.0}
+    assert mix.fragments(parts) == 0.0
