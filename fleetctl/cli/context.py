@@ -70,8 +70,22 @@ def inventory() -> Inventory:
     if _inventory is None:
         from fleetctl.inventory import build_inventory
 
-        _inventory = build_inventory(config())
+        _inventory = build_inventory(config(), _partitions())
     return _inventory
+
+
+def _partitions() -> dict[str, dict[str, tuple[str, ...]]]:
+    """What schedulers beside ours said last of their partitions; nothing before the first answer."""
+    if not config().schedulers:
+        return {}
+    from fleetctl.errors import FleetctlError
+    from fleetctl.store.outside import list_partitions
+
+    try:
+        with database() as db, db.read() as conn:
+            return list_partitions(conn)
+    except FleetctlError:
+        return {}
 
 
 def database(*, write: bool = False) -> Database:

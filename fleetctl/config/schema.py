@@ -69,7 +69,11 @@ class Pool:
     """Hosts that are handed out as one kind of capacity."""
 
     name: str = setting("short name; also the node group @name", example="train")
-    nodes: str = setting("hosts in it, as a node set", example="gpu[001-128]")
+    nodes: str = setting("hosts in it, as a node set", default="", example="gpu[001-128]")
+    partition: str = setting(
+        "instead of nodes: a partition of another scheduler, SCHEDULER/NAME; its hosts as that one said last",
+        default="",
+    )
     max_drain_pct: float = setting(
         "share of the pool that may be out of service at once", default=20.0, unit="%", minimum=0, maximum=100
     )

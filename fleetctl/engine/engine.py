@@ -44,6 +44,7 @@ from fleetctl.store.audit import wishes_mark
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
 from fleetctl.store.housekeeping import Housekeeper
+from fleetctl.store.outside import list_partitions
 from fleetctl.store.rounds import recorder_of
 from fleetctl.transport.base import Transport
 from fleetctl.transport.build import build_transports
@@ -83,6 +84,9 @@ class Engine:
         """
         path = Path(self.config.store.path)
         with EngineLock(path), Database.open(path, write=True) as db:
+            if self.config.schedulers:  # pools made of their partitions, as they were told last
+                with db.read() as conn:
+                    self.inventory = build_inventory(self.config, list_partitions(conn))
             self._db = db
             self._judge = Judge(
                 self.inventory.hosts, self.config.thresholds, [rule for p in self._plugins for rule in p.rules]

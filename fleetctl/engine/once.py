@@ -29,6 +29,7 @@ from fleetctl.scheduler.process_ends import prepare_passes
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
+from fleetctl.store.outside import list_partitions
 from fleetctl.store.rounds import recorder_of
 from fleetctl.store.scheduler_facts import HookRow
 from fleetctl.store.upkeep import upkeep_step
@@ -44,6 +45,9 @@ async def poll_once(config: Config, hosts: list[Host] | None = None, clock: Cloc
     plugins, _ = load_plugins()
     path = Path(config.store.path)
     with EngineLock(path), Database.open(path, write=True) as db:
+        if config.schedulers:
+            with db.read() as conn:
+                inventory = build_inventory(config, list_partitions(conn))
         transports = build_transports(config, clock=clock)
         collector = Collector(config, inventory, transports, plugins, clock)
         judge = Judge(inventory.hosts, config.thresholds, [rule for p in plugins for rule in p.rules])

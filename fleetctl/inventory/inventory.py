@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from fleetctl.config.schema import Config, Group, Hall, HostGroup, Pool, Rack, Site
@@ -51,8 +52,15 @@ class Inventory:
         return self._by_rack.get(rack, ())
 
 
-def build_inventory(config: Config) -> Inventory:
-    """The inventory a config declares. Raises ConfigError naming duplicates, unknown sites, racks and hosts."""
+Partitions = Mapping[str, Mapping[str, tuple[str, ...]]]  # scheduler -> partition -> hosts
+
+
+def build_inventory(config: Config, partitions: Partitions = MappingProxyType({})) -> Inventory:
+    """The inventory a config declares. Raises ConfigError naming duplicates, unknown sites, racks and hosts.
+
+    partitions: what schedulers beside ours said last; each is a group @name, unless fleet.toml has one of that name, and
+    fills the pools that are made of it.
+    """
     problems: list[str] = []
     sites = _unique("site", config.sites, problems)
     halls = _unique("hall", config.halls, problems)
@@ -73,6 +81,16 @@ def build_inventory(config: Config) -> Inventory:
 
     by_rack = _members("rack", racks.values(), groups, hosts, problems)
     by_pool = _members("pool", pools.values(), groups, hosts, problems)
+    by_pool |= _pools_of_partitions(config, partitions, hosts, problems)
+    declared = set(groups)
+    for of in partitions.values():
+        for name, names in of.items():
+            known = fold(n for n in names if n in hosts)
+            if known and name not in declared:  # two clusters may have one of the same name: then it is both
+                groups[name] = f"{groups[name]},{known}" if name in groups else known
+    for pool in config.pools:
+        if pool.partition and by_pool[pool.name]:
+            groups.setdefault(pool.name, fold(by_pool[pool.name]))
     places: list[Hall | Rack] = [*config.halls, *config.racks]
     for place in places:
         if place.site not in sites:
@@ -86,6 +104,25 @@ def build_inventory(config: Config) -> Inventory:
         raise ConfigError(shown, hint="`fleetctl config check` reads fleet.toml again")
     placed = _placed(hosts, racks, by_rack, by_pool)
     return Inventory(placed, sites, halls, racks, pools, groups, by_rack)
+
+
+def _pools_of_partitions(
+    config: Config, partitions: Partitions, hosts: Mapping[str, _Draft], problems: list[str]
+) -> dict[str, tuple[str, ...]]:
+    """Empty until the scheduler answered for the first time."""
+    known = {scheduler.endpoint for scheduler in config.schedulers}
+    found = {}
+    for pool in config.pools:
+        if bool(pool.nodes) == bool(pool.partition):
+            problems.append(f"pool {pool.name!r}: say nodes or partition, one of them")
+        if pool.partition:
+            endpoint, _, name = pool.partition.rpartition("/")
+            if endpoint not in known:
+                text = f"pool {pool.name!r}: no scheduler {endpoint!r} in {pool.partition!r}, write SCHEDULER/NAME"
+                problems.append(text + _near(endpoint, known))
+            members = partitions.get(endpoint, {}).get(name, ())
+            found[pool.name] = tuple(host for host in members if host in hosts)
+    return found
 
 
 class _Named(Protocol):

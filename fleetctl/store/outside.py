@@ -59,6 +59,18 @@ def list_outside_endpoints(conn: sqlite3.Connection) -> list[OutsideEndpoint]:
     return [OutsideEndpoint(*row) for row in conn.execute(f"SELECT {_ENDPOINT} FROM outside_endpoint ORDER BY name")]
 
 
+def list_partitions(conn: sqlite3.Connection) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Scheduler -> partition -> its hosts in this fleet, as it said last."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for backend, host, names in conn.execute(
+        "SELECT backend, host, partitions FROM node_outside WHERE partitions <> '' ORDER BY backend, host"
+    ):
+        of = found.setdefault(backend, {})
+        for name in names.split(","):
+            of.setdefault(name, []).append(host)
+    return {backend: {name: tuple(hosts) for name, hosts in of.items()} for backend, of in found.items()}
+
+
 def save_node_words(
     conn: sqlite3.Connection, backend: str, at: int, bad: Mapping[str, str], spoke: Iterable[str]
 ) -> None:
