@@ -133,7 +133,8 @@ def quote(
         never = core.never(request)
         refusals = core.reasons(request)
         if route is not None:
-            return Quote(request, None, None, route.why or over or _goes_to(route), refusals, via=route.backend)
+            elsewhere = {host: why for host, why in refusals.items() if host not in route.hosts}
+            return Quote(request, None, None, route.why or over or _goes_to(route), elsewhere, via=route.backend)
         if over:
             return Quote(request, None, None, over, refusals)
         if never:
@@ -159,6 +160,8 @@ def quote(
 def _route(conn: sqlite3.Connection, config: Config, request: Request, snapshot: Snapshot, via: str) -> Route | None:
     """Which other scheduler serves the request; None for our own queue. Raises NotFoundError for one nobody knows."""
     known = {s.endpoint for s in config.schedulers}
+    if not via:  # a pool that is a partition says where itself
+        via = next((p.partition for p in config.pools if p.name == request.shape.pool), "")
     if via and via.partition("/")[0] not in known:
         raise NotFoundError(f"no scheduler {via!r}", hint=f"fleet.toml names: {', '.join(sorted(known)) or 'none'}")
     outside = list_outside(conn) if known else {}

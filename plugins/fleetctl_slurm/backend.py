@@ -386,4 +386,5 @@ def plain(text: str) -> str:
 
 
 def short(text: str) -> str:
-    return " ".join(text.split())[:200]
+    """In one line, without the stars `scontrol ping` draws around a dead controller."""
+    return " ".join(word for word in text.split() if word.strip("*"))[:200]

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from fleetctl.clock import Clock
 from fleetctl.config.schema import Scheduler
@@ -227,6 +228,11 @@ class RestBackend:
         if not is_known(view.version):
             text = f"version {view.version or 'unknown'} was never compared; 24.11 to 26.05 were"
             found.append(Advice("warn", text, "compare `fleetctl nodes` with `sinfo -N` once"))
+        plain_http = urlsplit(self._settings.rest)
+        if plain_http.scheme == "http" and plain_http.hostname not in ("localhost", "127.0.0.1", "::1"):
+            found.append(
+                Advice("warn", "its token travels in the clear", "https://, or unix: on the daemon's own host")
+            )
         if able and Capability.RESERVE not in able:
             found.append(Advice("warn", "its REST daemon cannot reserve", "25.05 can; or take `rest` out"))
         return [*found, Advice("ok", f"offers {', '.join(sorted(able)) or 'nothing: read only'}")]
