@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from typing import cast
 
 from fleetctl.errors import UnreachableError
 from fleetctl.model.host import Host
@@ -162,14 +163,19 @@ class _Child(asyncio.SubprocessProtocol):
             self.on_done()
 
     def write(self, data: bytes) -> None:
-        pipe = self._transport.get_pipe_transport(0) if self._transport else None
-        if data and isinstance(pipe, asyncio.WriteTransport) and not pipe.is_closing():
+        pipe = self._stdin()
+        if data and pipe is not None:
             pipe.write(data)
 
     def write_eof(self) -> None:
+        pipe = self._stdin()
+        if pipe is not None:
+            pipe.write_eof()
+
+    def _stdin(self) -> asyncio.WriteTransport | None:
+        """None once it is closed. Not asked for its class: uvloop's pipes are not of asyncio's."""
         pipe = self._transport.get_pipe_transport(0) if self._transport else None
-        if pipe is not None and not pipe.is_closing():
-            pipe.close() if not isinstance(pipe, asyncio.WriteTransport) else pipe.write_eof()
+        return None if pipe is None or pipe.is_closing() else cast(asyncio.WriteTransport, pipe)
 
     def terminate(self) -> None:
         """TERM to the whole group, KILL a moment later."""

@@ -121,7 +121,7 @@ async def test_jobs_reservations_and_what_is_refused(bed: Bed, desk: Desk) -> No
     start = int(time.time()) + 600
     name = await backend.reserve("r-1", ["osl-h100-02"], start, start + 600, users=(), maint=True)
     job = await backend.submit(
-        "#!/bin/sh\nsleep 600\n", name="probe", partition="osl-h100", nodes=1, cards=2, duration_s=600
+        "#!/bin/sh\nsleep 600\n", name="probe", partition="osl-h100", nodes=1, cards=2, duration_s=600, mark="o-1"
     )
     bed.wait(lambda: bed("squeue", "-h", "-j", job, "-o", "%T") == "RUNNING")
     view = await backend.read()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetctl.engine.loop import run
 from fleetctl.errors import UnreachableError
 from fleetctl.model.host import Host
 from fleetctl.model.probe import Outcome
@@ -102,3 +103,16 @@ async def test_a_closed_session(session: LocalSession) -> None:
     assert (await session.run("true")).outcome is Outcome.LOST
     with pytest.raises(UnreachableError):
         await session.stream("true", on_data=lambda d: None, on_end=lambda r: None)
+
+
+def test_what_is_written_arrives_on_the_loop_the_engine_runs_on() -> None:
+    """uvloop's, where it is installed: its pipes are of other classes than asyncio's."""
+
+    async def echo() -> str:
+        session = await LocalTransport().connect(Host("here", "s", transport="local"))
+        try:
+            return (await session.run("cat", stdin=b"hello\n", timeout_s=20)).stdout
+        finally:
+            await session.close()
+
+    assert run(echo()) == "hello\n"
