@@ -76,6 +76,8 @@ def decode(point: Point, registers: Sequence[int], power: int | None = 0) -> flo
     if point.absent and raw == point.absent:
         return None
     value: float = struct.unpack(_FORMATS[point.type], raw)[0]
+    if point.type == "float32" and math.isfinite(value):
+        value = float(f"{value:.7g}")  # what four bytes can tell: 230.4, not 230.399993896
     if point.type.startswith("uint") and raw == b"\xff" * len(raw):
         return None
     if value == _LOWEST.get(point.type) or not math.isfinite(value):

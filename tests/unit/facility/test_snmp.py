@@ -210,6 +210,13 @@ def test_scales_of_the_makers_own(name: str, columns: object, scalars: object, w
     assert by_oid(read(name, columns, **scalars)) == want  # type: ignore[arg-type]
 
 
+def test_banks_are_not_added_to_the_phases_they_hang_on() -> None:
+    p = E + "3808.1.1.3.2.3.1.1."
+    decoded = read("cyberpower-pdu", {p + "7": {"1": 219, "2": 100, "3": 119}, p + "5": {"1": 0, "2": 1, "3": 2}})
+    assert total_power(decoded) == (219.0, p + "7.1")
+    assert [r.where for r in decoded.readings] == ["phase 1", "bank 2", "bank 3"]
+
+
 def test_a_log_of_thousands_of_rows_does_not_hide_what_stands_behind_it() -> None:
     seen: dict[str, int] = {}
     log = [f"{E}13742.6.7.1.2.{n}" for n in range(1, 40)]
