@@ -168,6 +168,29 @@ async def test_a_second_job_of_one_request_is_cancelled(fleet: SchedulerFleet) -
     assert sorted(cluster.jobs) == ["7", "98"], "a mark that is not in our store is another fleetctl's"
 
 
+async def test_leases_there_do_not_trouble_our_own_line(fleet: SchedulerFleet) -> None:
+    """Also where Slurm tells no index: then its cards have names we never heard."""
+    lane, cluster, clock, hosts = lane_of(fleet)
+    await lane.round()
+    first, second = ask(fleet), ask(fleet)
+    await lane.act()
+    cluster.start("7", hosts[0], places={})
+    cluster.start("8", "nobody-knows", cards=1, places={})
+    await lane.round()
+    assert {state_of(fleet, r).state for r in (first, second)} == {RequestState.GRANTED}
+    assert ask(fleet, hosts=("m01",), now=clock.now()).state is RequestState.GRANTED
+    tick(fleet.db, fleet.inventory, clock.now() + 60, config=fleet.config)
+    answer = quote(
+        fleet.db,
+        fleet.inventory,
+        make_request(fleet.config, "games", Shape(hosts=("m01",), cards=2), who=ALICE, now=clock.now()),
+        now=clock.now(),
+        config=fleet.config,
+    )
+    assert answer.placement is not None
+    assert answer.placement.hosts == ("m01",)
+
+
 async def test_what_it_refuses_is_the_answer(fleet: SchedulerFleet) -> None:
     lane, cluster, _clock, _hosts = lane_of(fleet)
     await lane.round()
@@ -242,7 +265,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(STEPS)
 async def test_no_history_submits_twice_or_loses_a_wish(steps: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
