@@ -45,12 +45,39 @@ def test_allocates_at_least_what_was_published(inflated: Path) -> None:
     figures, decisions = replay(specs, read_jobs(inflated), Choices(), lambda: 0.0)
     assert figures["allocation_at"]["100"] >= 95.0
     assert figures["allocation_at"]["130"] >= 95.2
-    assert check_files(nodes, inflated, placement_lines(decisions, specs), "fill").wrong == []
+    assert check_files(nodes, inflated, placement_lines(decisions, specs), "fill", figures).wrong == []
 
 
 def test_power_policy_saves_power_and_still_fills(inflated: Path) -> None:
     assert OPENB is not None
     specs = read_nodes(OPENB / "openb_node_list_gpu_node.csv")
-    figures, _ = replay(specs, read_jobs(inflated), Choices(policy="power"), lambda: 0.0)
+    figures, decisions = replay(specs, read_jobs(inflated), Choices(policy="power"), lambda: 0.0)
+    lines = placement_lines(decisions, specs)
+    assert check_files(OPENB / "openb_node_list_gpu_node.csv", inflated, lines, "fill", figures).wrong == []
     assert figures["power_at_kw"]["80"] <= 1060
     assert figures["allocation_at"]["100"] >= 92.7
+
+
+@pytest.mark.parametrize("policy", ["fleet", "easy"])
+def test_a_crowded_queue_is_served_rightly(tmp_path: Path, policy: str) -> None:
+    """openb's tasks come in an hour instead of in 149 days, on every eighth node."""
+    assert OPENB is not None
+    nodes, jobs = tmp_path / "nodes.csv", tmp_path / "jobs.csv"
+    head, *lines = (OPENB / "openb_node_list_gpu_node.csv").read_text().splitlines()
+    nodes.write_text("\n".join([head, *lines[::8]]) + "\n")
+    rng = random.Random(0)
+    table = (OPENB / "openb_pod_list_default.csv").read_text().splitlines()[1:]
+    rows = []
+    for values in (line.split(",") for line in rng.sample(table, 1500)):
+        name, cpu, memory, cards, milli, models = values[:6]
+        at, runs = rng.random() * 3600, rng.lognormvariate(8.5, 1)
+        rows.append(
+            f"{name},{at},{runs},{cards},{milli if cards != '0' else ''},{cpu},{memory},{models},t{len(rows) % 9}"
+        )
+    jobs.write_text(
+        "job,submit_s,duration_s,gpus,gpu_milli,cpu_milli,memory_mib,model,tenant\n" + "\n".join(rows) + "\n"
+    )
+    specs = read_nodes(nodes)
+    figures, decisions = replay(specs, read_jobs(jobs), Choices("queue", policy, "history"), lambda: 0.0)
+    assert figures["waiting"]["mean_s"] > 0
+    assert check_files(nodes, jobs, placement_lines(decisions, specs), "queue", figures).wrong == []

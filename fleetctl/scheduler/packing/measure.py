@@ -60,6 +60,10 @@ def queue_figures(packer: Packer, tasks: Sequence[Task], result: QueueResult) ->
         "started": len(waits),
         "impossible": len(result.impossible),
         "never_started": len(tasks) - len(waits) - len(result.impossible),
+        "allocation": {
+            "mean_pct": percent(result.used_until_last_submit, packer.total_milli * until),
+            "peak_pct": percent(result.peak_milli, packer.total_milli),
+        },
         "waiting": {
             **_spread([w for _, w in waits]),
             "by_size": {name: _spread(values) for name, values in by_size.items()},

@@ -39,6 +39,7 @@ class QueueResult:
     used_until_last_submit: float = 0.0
     energy_j: float = 0.0
     peak_w: float = 0.0
+    peak_milli: int = 0
     fragments_milli: list[float] = field(default_factory=list)
 
 
@@ -113,6 +114,7 @@ class Queue:
         result.used_until_last_submit += packer.used_milli * max(0.0, min(until, result.last_submit_s) - since)
         result.energy_j += packer.power_w * (until - since)
         result.peak_w = max(result.peak_w, packer.power_w)
+        result.peak_milli = max(result.peak_milli, packer.used_milli)
 
     def _take_events(self, at: float, now: float) -> tuple[set[str], bool]:
         """Everything that happens at one moment: (lines with arrivals, whether anything was given back)."""

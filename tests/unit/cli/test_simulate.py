@@ -50,7 +50,7 @@ def test_queue_prints_waiting(
     figures = json.loads(capsys.readouterr().out)
     assert figures["started"] == 24
     assert {"mean_s", "median_s", "p95_s", "by_size"} <= figures["waiting"].keys()
-    assert {"slowdown", "utilisation_pct", "fragments", "power", "completion"} <= figures.keys()
+    assert {"allocation", "slowdown", "utilisation_pct", "fragments", "power", "completion"} <= figures.keys()
 
 
 def test_as_a_table(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
