@@ -26,7 +26,7 @@ SHOTS = {
     "nodes": ["2"],
     "node": ["2", "enter"],
     "cards": ["3"],
-    "power": ["7", "enter"],
+    "power": ["7", "enter", "down"],
     "cooling": ["8"],
 }
 ROUNDS = 40

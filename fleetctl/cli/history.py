@@ -119,7 +119,7 @@ def _facility(name: str, quantity: str, span: float, words: str, output: Format)
     from fleetctl.cli.listing import snapshot
     from fleetctl.cli.output import print_table, say
     from fleetctl.model.metric import Metric
-    from fleetctl.store.facility import facility_series, list_series
+    from fleetctl.store.facility import facility_series, list_series, newest_values
     from fleetctl.views.series import SeriesRow, table
 
     now = context.now()
@@ -127,10 +127,15 @@ def _facility(name: str, quantity: str, span: float, words: str, output: Format)
     rows: list[SeriesRow] = []
     metric = Metric(quantity, "sensor", "", "as the device tells it")
     with snapshot() as conn:
+        newest = newest_values(conn, name, quantity)
         for series, place, unit in list_series(conn, name, quantity):
             metric = Metric(quantity, "sensor", unit, "as the device tells it")
             label = f"{name} {place}".strip()
             found = facility_series(conn, name, series, now - span, now + 1)
+            last = newest.get(series)
+            kept = found[-1] if found else (0.0, None)
+            if last is not None and last[0] >= now - span and last[0] > kept[0] and last[1] != kept[1]:
+                found.append(last)  # told since the last quarter of an hour
             told = [SeriesRow(label, at, value, value, value, 1) for at, value in found if value is not None]
             rows += told
             if people and told:

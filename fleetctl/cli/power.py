@@ -14,7 +14,7 @@ app = typer.Typer(help="power against budgets, hall by hall")
 
 @app.command()
 def power(
-    by: Annotated[str, typer.Argument(help="rack or feed")] = "rack",
+    by: Annotated[str, typer.Argument(help="rack, feed, hall or site")] = "rack",
     output: OutputOption = Format.TABLE,
     filter_text: FilterOption = "",
     sort: SortOption = "",
@@ -24,7 +24,7 @@ def power(
         bool, typer.Option("--over", help="only racks over their budget; exits 1 when there are any")
     ] = False,
 ) -> None:
-    """What racks or feeds draw and have left; what happens if a feed fails."""
+    """What racks, halls, sites or feeds draw and have left; what happens if a feed fails."""
     from fleetctl.cli import context
     from fleetctl.cli.listing import print_rows, snapshot
     from fleetctl.cli.output import say
@@ -32,6 +32,7 @@ def power(
     from fleetctl.facility.electrical import over_budget, stranded_w, what_if_feed_fails
     from fleetctl.views import power as views
     from fleetctl.views.facility import load_picture
+    from fleetctl.views.power_places import load_places, place_table
 
     with snapshot() as conn:
         picture = load_picture(conn, context.config(), context.inventory(), context.now())
@@ -53,8 +54,12 @@ def power(
         table = views.feed_table(picture.feeds.values())
         print_rows(table, output=output, filter_text=filter_text, sort=sort, limit=limit)
         return
+    if by in ("hall", "site"):
+        places = place_table(load_places(picture, context.inventory(), by), by)
+        print_rows(places, output=output, filter_text=filter_text, sort=sort, limit=limit)
+        return
     if by != "rack":
-        raise UsageError(f"no view of power by {by!r}", hint="rack or feed")
+        raise UsageError(f"no view of power by {by!r}", hint="rack, feed, hall or site")
     print_rows(views.rack_table(picture.racks.values()), output=output, filter_text=filter_text, sort=sort, limit=limit)
     servers = [w.value for w in picture.servers.values() if w.value]
     if servers and output in (Format.TABLE, Format.WIDE):

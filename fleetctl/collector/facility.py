@@ -257,4 +257,4 @@ def trouble_of(error: FleetctlError) -> SourceTrouble:
         return SourceTrouble.TIMED_OUT
     if isinstance(error, ParseError):
         return SourceTrouble.TOO_LARGE if "many" in str(error) else SourceTrouble.UNREADABLE
-    return SourceTrouble.UNREACHABLE
+    return SourceTrouble.REFUSED if "busy" in str(error) else SourceTrouble.UNREACHABLE

@@ -30,13 +30,32 @@ class Loop:
         return any(told) if told else None
 
 
-def read_loop(device: str, readings: Iterable[Measurement], states: Iterable[PointState] = ()) -> Loop:
+@dataclass(frozen=True, slots=True)
+class LoopReadings:
+    """Which of a cooler's readings are its supply, return, flow and heat. None: it tells none."""
+
+    supply: Measurement | None
+    back: Measurement | None
+    flow: Measurement | None
+    heat: Measurement | None
+
+
+def pick_readings(readings: Iterable[Measurement]) -> LoopReadings:
     """The secondary (rack) side where the device tells both, by the words in `where`."""
-    rows = [r for r in readings if "primary" not in r.where.lower()] or list(readings)
-    supply = _pick(rows, "temperature", ("supply", "outlet", "_out", " out"))
-    back = _pick(rows, "temperature", ("return", "inlet", "_in", " in"))
-    flow = _pick(rows, "flow", ())
-    heat = _pick(rows, "cooling_power", ())
+    every = list(readings)
+    rows = [r for r in every if "primary" not in r.where.lower()] or every
+    return LoopReadings(
+        supply=_pick(rows, "temperature", ("supply", "outlet", "_out", " out")),
+        back=_pick(rows, "temperature", ("return", "inlet", "_in", " in")),
+        flow=_pick(rows, "flow", ()),
+        heat=_pick(rows, "cooling_power", ()),
+    )
+
+
+def read_loop(device: str, readings: Iterable[Measurement], states: Iterable[PointState] = ()) -> Loop:
+    """What the readings of one device come to."""
+    picked = pick_readings(readings)
+    supply, back, flow, heat = picked.supply, picked.back, picked.flow, picked.heat
     heat_kw = None if heat is None else heat.value / 1000 if heat.unit == "W" else heat.value
     source = "device" if heat_kw is not None else ""
     if heat_kw is None and flow and supply and back:

@@ -190,10 +190,12 @@ def what_if_feed_fails(feed: str, feeds: Mapping[str, FeedLoad], racks: Iterable
         other = feeds[name]
         before = other.draw.value
         after = None if before is None or name in blind else before + moved.get(name, 0.0)
-        if after is None or other.limit_w is None or not other.draw.is_complete:
+        if after is None or other.limit_w is None:
             kind = "unknown"
         elif after > other.limit_w:
-            kind = "over limit"
+            kind = "over limit"  # also where a part is silent: it can only be more
+        elif not other.draw.is_complete:
+            kind = "unknown"
         elif other.usable_w is not None and after > other.usable_w:
             kind = "over usable"
         else:

@@ -259,6 +259,19 @@ def list_series(conn: sqlite3.Connection, endpoint: str, quantity: str) -> list[
     ]
 
 
+def newest_values(conn: sqlite3.Connection, endpoint: str, quantity: str) -> dict[str, tuple[float, float]]:
+    """series -> (moment, value) of the newest readings of one quantity; "power" is the endpoint's total."""
+    if quantity in ("power", TOTAL):
+        sql = "SELECT ?2, total_at, total_power_w FROM facility_endpoint WHERE name = ?1 AND total_at IS NOT NULL"
+        return {series: (float(at), float(value)) for series, at, value in conn.execute(sql, (endpoint, TOTAL))}
+    rows = conn.execute(
+        "SELECT r.source, r.at, r.value FROM facility_reading r JOIN facility_endpoint e ON e.id = r.endpoint"
+        " WHERE e.name = ? AND r.quantity = ?",
+        (endpoint, quantity),
+    )
+    return {series: (float(at), float(value)) for series, at, value in rows}
+
+
 def prune_facility(conn: sqlite3.Connection, now: float, keep_days: float) -> int:
     """Thin history to hours after a fortnight and drop what is too old; returns rows removed."""
     fine, oldest = int(now) - FINE_DAYS * 86_400, int(now - keep_days * 86_400)

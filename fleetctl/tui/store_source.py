@@ -264,6 +264,7 @@ class StoreSource:
         with self._database().read() as conn:
             picture = facility.load_picture(conn, self.config, self.inventory, self.now())
             endpoints = facility.load(conn, self.config, self.inventory)
+        endpoints.sort(key=lambda row: row.state == "ok")  # who is silent stands first
         return CoolingView(cooling.table(picture.zones.values()), facility.table(endpoints))
 
     def plans(self) -> PlansView:
@@ -393,7 +394,7 @@ class StoreSource:
 
 def _drawn(curves: Sequence[node_history.Curve], since: float, until: float) -> list[Series]:
     """Curves over one span of time: no longer than what there is, or the plot would be empty but for its last dots."""
-    first = min((points[0][0] for c in curves for points in (c.points, c.beside) if points), default=since)
+    first = min((points[0][0] for c in curves if (points := c.points or c.beside)), default=since)
     since = max(since, min(first, until - LEAST_SPAN_S))
     return [
         Series(c.title, c.unit, c.points, since, until, c.bottom, c.top, c.limit, c.beside, c.beside_title)

@@ -17,7 +17,7 @@ class LoopRow:
 
     @property
     def state(self) -> str:
-        """leak, no flow, too warm, silent (it tells nothing), ok: the worst that holds."""
+        """leak, no flow, too warm, unknown (it tells nothing of its loop), ok: the worst that holds."""
         loop, zone = self.loop, self.zone
         if loop.is_leaking:
             return "leak"
@@ -25,7 +25,7 @@ class LoopRow:
             return "no flow"
         if loop.supply_c is not None and zone.supply_max_c is not None and loop.supply_c > zone.supply_max_c:
             return "too warm"
-        return "silent" if loop.at is None else "ok"
+        return "unknown" if loop.at is None else "ok"
 
     @property
     def leak(self) -> str | None:
@@ -33,7 +33,7 @@ class LoopRow:
         return None if leaking is None else "leak" if leaking else "dry"
 
 
-_WORST = ("leak", "no flow", "too warm", "silent", "ok")
+_WORST = ("leak", "no flow", "too warm", "unknown", "ok")
 
 
 def _temp(value: float) -> str:
@@ -42,7 +42,7 @@ def _temp(value: float) -> str:
 
 COLUMNS: tuple[Column[LoopRow], ...] = (
     Column("device", "cooler", lambda r: r.loop.device, width=16, doc="CDU, row cooler or chiller"),
-    Column("state", "state", lambda r: r.state, width=8, role="state", doc="leak, no flow, too warm, silent, ok"),
+    Column("state", "state", lambda r: r.state, width=8, role="state", doc="leak, no flow, too warm, unknown, ok"),
     Column("supply_c", "supply", lambda r: r.loop.supply_c, _temp, 6, right=True, doc="to the racks, C"),
     Column("return_c", "return", lambda r: r.loop.return_c, _temp, 6, right=True, doc="from the racks, C"),
     Column("flow_lpm", "flow", lambda r: r.loop.flow_lpm, lambda v: f"{v:.1f}", 7, right=True, doc="L/min"),

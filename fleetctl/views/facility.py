@@ -33,6 +33,11 @@ class EndpointRow:
     trouble: str
     device: str
 
+    @property
+    def reach(self) -> str:
+        """As of nodes: what a silent endpoint said last is history, and is shown as such."""
+        return "fresh" if self.state == "ok" else "stale"
+
 
 COLUMNS: tuple[Column[EndpointRow], ...] = (
     Column("name", "endpoint", lambda r: r.name, width=18, doc="its name; bmc:HOST for BMCs"),

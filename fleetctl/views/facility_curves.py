@@ -7,11 +7,20 @@ BMCs of its servers; the meters of a feed, else its UPSes, else its PDUs.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 
 from fleetctl.config.schema import Config
+from fleetctl.facility.cooling import pick_readings
 from fleetctl.inventory import Inventory
-from fleetctl.store.facility import SLOT_S, facility_series, list_series, power_sums
+from fleetctl.model.facility import Measurement
+from fleetctl.store.facility import (
+    SLOT_S,
+    facility_series,
+    list_endpoints,
+    list_readings,
+    list_series,
+    newest_values,
+    power_sums,
+)
 from fleetctl.views.node_history import Curve
 
 LEAST_SHARE = 0.9  # of the parts that tell: with fewer, the sum of a moment would be a dip that never was
@@ -75,21 +84,26 @@ def power_curve(
 def cooler_curves(conn: sqlite3.Connection, config: Config, name: str, since: float, until: float) -> list[Curve]:
     """Supply with return beside it, flow and heat of one cooler, each with the limit of its zone."""
     zone = next((z for z in config.facility.zones if name in z.devices), None)
+    state = next((s for s in list_endpoints(conn) if s.name == name), None)
+    picked = pick_readings(list_readings(conn, state.id).get(state.id, ()) if state is not None else ())
+
+    def points(reading: Measurement | None) -> _Points:
+        if reading is None:
+            return []
+        return _with_newest(
+            facility_series(conn, name, reading.source, since, until + 1), (reading.as_of, reading.value), since, until
+        )
+
     out: list[Curve] = []
-    told = _series(conn, name, "temperature", since, until)
-    supply = _named(told, ("supply", "outlet"))
-    back = _named(told, ("return", "inlet"))
-    if supply or back:
+    if picked.supply is not None or picked.back is not None:
         limit = zone.supply_max_c if zone else None
-        out.append(Curve("supply", "C", supply, None, None, limit, back, "return"))
-    for quantity, title, limit in (
-        ("flow", "flow", zone.flow_min_lpm if zone else None),
-        ("cooling_power", "heat taken away", None),
+        out.append(Curve("supply", "C", points(picked.supply), None, None, limit, points(picked.back), "return"))
+    for title, reading, limit in (
+        ("flow", picked.flow, zone.flow_min_lpm if zone else None),
+        ("heat taken away", picked.heat, None),
     ):
-        found = _series(conn, name, quantity, since, until)
-        if found:
-            _place, unit, points = found[0]
-            out.append(Curve(title, unit, points, 0.0, None, limit))
+        if reading is not None:
+            out.append(Curve(title, reading.unit, points(reading), 0.0, None, limit))
     return out
 
 
@@ -102,17 +116,25 @@ def quantity_curves(conn: sqlite3.Connection, name: str, since: float, until: fl
     return [curve for curve in out if curve.points][:3]
 
 
-_Told = list[tuple[str, str, list[tuple[float, float | None]]]]
+_Points = list[tuple[float, float | None]]
+_Told = list[tuple[str, str, _Points]]
 
 
 def _series(conn: sqlite3.Connection, name: str, quantity: str, since: float, until: float) -> _Told:
-    """(place, unit, points) of what is kept of one quantity, the rack side before the building's."""
-    found = [
-        (place, unit, facility_series(conn, name, series, since, until + 1))
+    """(place, unit, points) of what is kept of one quantity and what was told last."""
+    newest = newest_values(conn, name, quantity)
+    return [
+        (
+            place,
+            unit,
+            _with_newest(facility_series(conn, name, series, since, until + 1), newest.get(series), since, until),
+        )
         for series, place, unit in list_series(conn, name, quantity)
     ]
-    return sorted(found, key=lambda told: "primary" in told[0].lower())
 
 
-def _named(told: _Told, words: tuple[str, ...]) -> Sequence[tuple[float, float | None]]:
-    return next((points for place, _unit, points in told if any(word in place.lower() for word in words)), ())
+def _with_newest(points: _Points, last: tuple[float, float] | None, since: float, until: float) -> _Points:
+    """What is kept, a value per quarter of an hour, and then what was told last."""
+    if last is None or not since <= last[0] <= until or (points and points[-1][0] >= last[0]):
+        return points
+    return [*points, last]

@@ -129,6 +129,11 @@ def load_view(conn: sqlite3.Connection, inventory: Inventory, picture: Picture, 
     )
 
 
+def load_places(picture: Picture, inventory: Inventory, by: str) -> list[PlaceLoad]:
+    """All sites or halls of the fleet, those with a rack over its budget first, then the fullest."""
+    return _worst(add_places(picture.racks.values(), by, _servers(picture, inventory)))
+
+
 def place_table(places: Sequence[PlaceLoad], by: str) -> Table[PlaceLoad]:
     return Table(by, [replace(PLACE_COLUMNS[0], title=by), *PLACE_COLUMNS[1:]], places, lambda p: p.name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -24,6 +25,8 @@ from fleetctl_modbus.decode import blocks, decode, hex_of, power_of_ten, registe
 from fleetctl_modbus.register_map import Point, RegisterMap, known_maps, load_map
 from fleetctl_modbus.scan import register_row, scan
 
+# The library would say again what the source's own error says, and dump the bytes of other devices beside it.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 GOOD_FIT = 0.9  # a map that was not named must explain nearly all it reads
 _BUSY = 6  # exception code: device busy
 _TRIES = 3

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 
 from fleetctl.i18n import _
+from fleetctl.tui.look import clean
 from fleetctl.tui.screens.plotted import PlottedScreen
 from fleetctl.tui.source import CoolingView
 from fleetctl.tui.widgets.bars import RunLine
@@ -62,6 +63,13 @@ class CoolingScreen(PlottedScreen):
 
     def series(self, kind: str, name: str, hours: float) -> Sequence[Series]:
         return self.source.cooling_plots(kind, name, hours)
+
+    def status(self) -> tuple[list[Run], list[Run]]:
+        left, right = super().status()
+        row = self.query_one("#endpoints", FleetTable).row
+        if self.focused is self.query_one("#endpoints") and row is not None and row.trouble:
+            left = [(f" {row.name} ", "strong"), (clean(row.trouble), "warn")]
+        return left, right
 
     def on_fleet_table_chosen(self, event: FleetTable.Chosen) -> None:
         """The node of a BMC; of anything else, all it says."""

@@ -47,3 +47,14 @@ def test_power_and_heat_of_a_cooler(call: Call) -> None:
     assert (code, out) == (0, "")
     assert "no values of voltage" in err
     assert call("history", "cdu-2", "power")[0] != 0
+
+
+@pytest.mark.usefixtures("cdu")
+def test_what_was_told_since_the_last_quarter_is_the_last_value(call: Call, fleet: Path) -> None:
+    at = time.time() - 3600 + 1  # the slot is taken
+    report = EndpointReport(URL, "modbus", at, (Measurement("temperature", "supply", 55.0, "C", "r1", "", at),))
+    with Database.open(fleet.parent / "fleet.db", write=True) as db, db.write() as conn:
+        save_endpoint_results(conn, [EndpointResult("cdu-1", "cdu", URL, at, report=report)])
+    code, out, _err = call("history", "cdu-1", "temperature", "-o", "csv")
+    assert code == 0
+    assert [float(r["temperature"]) for r in csv.DictReader(io.StringIO(out))] == [33, 32, 31, 55]

@@ -64,6 +64,13 @@ def test_what_is_not_measured_is_unknown_and_never_holds() -> None:
     assert effect.kind == "unknown"
 
 
+def test_a_lower_bound_over_the_limit_is_over_it() -> None:
+    told = add_up([watts(15000), watts(None)], "pdu")
+    feeds = {"A": FeedLoad("A", "s", "A", watts(6000), 20000), "B": FeedLoad("B", "s", "B", told, 20000)}
+    (effect,) = what_if_feed_fails("A", feeds, [rack("r1", None, None, A=6000, B=6000)])
+    assert (effect.kind, effect.after_w) == ("over limit", 21000)
+
+
 def test_over_budget_and_stranded() -> None:
     racks = [rack("a", 11000, 10000), rack("b", 9000, 10000), rack("c", 5000, 10000), rack("d", None, 10000)]
     assert [r.name for r in over_budget(racks)] == ["a"]

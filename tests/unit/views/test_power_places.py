@@ -16,7 +16,7 @@ from fleetctl.store.facility import SLOT_S, TOTAL, save_facility_history
 from fleetctl.views.facility import endpoint_record, load_picture
 from fleetctl.views.facility_curves import cooler_curves, power_curve, power_parts, quantity_curves
 from fleetctl.views.node_history import load as node_curves
-from fleetctl.views.power_places import PowerPlace, load_view
+from fleetctl.views.power_places import PowerPlace, load_places, load_view
 from fleetctl_demo.building import Building, plan_halls
 from fleetctl_demo.fleets import CITY, resized
 from fleetctl_demo.folder import machines, write_folder
@@ -59,6 +59,7 @@ def test_from_sites_to_nodes_and_out_again(demo: tuple[Config, Inventory]) -> No
             inventory.rack_hosts("lg-a01"), key=lambda n: -wall(picture, n)
         )
         assert all(n.share_w == 11_000 and 18 < n.inlet_c < 28 for n in inside.places.rows)
+        assert [p.name for p in load_places(picture, inventory, "site")] == [p.name for p in sites.places.rows]
         racks = load_view(conn, inventory, picture, PowerPlace("rack"))
         used = [r.used_pct for r in racks.places.rows]
         assert used == sorted(used, reverse=True)
