@@ -135,10 +135,10 @@ def quote(
         if route is not None:
             elsewhere = {host: why for host, why in refusals.items() if host not in route.hosts}
             return Quote(request, None, None, route.why or over or _goes_to(route), elsewhere, via=route.backend)
-        if over:
-            return Quote(request, None, None, over, refusals)
         if never:
             return Quote(request, None, None, f"can never fit: {never.why}", refusals, never.nearest)
+        if over:
+            return Quote(request, None, None, over, refusals)
         asked_for = replace(request, start_at=None)
         decisions = look_at([asked_for if r.id == request.id else r for r in line], core, leases, config)
         ahead = next(i for i, r in enumerate(line) if r.id == request.id)

@@ -9,11 +9,11 @@ from dataclasses import replace
 from fleetctl.config.schema import Config
 from fleetctl.errors import ConflictError, NotFoundError, UsageError
 from fleetctl.inventory.inventory import Inventory
-from fleetctl.model.admin import Actor, Wish
+from fleetctl.model.admin import Actor, DrainMode, Wish
 from fleetctl.model.lease import Reservation
 from fleetctl.model.plan import Action, Plan, PlanNode, PlanState, StepState
 from fleetctl.model.states import Admin
-from fleetctl.operations.planning import new_id
+from fleetctl.operations.planning import count, new_id
 from fleetctl.scheduler.carry_out import begin_plan, refuse_held
 from fleetctl.scheduler.picture import load_picture
 from fleetctl.store.audit import append_audit
@@ -152,9 +152,13 @@ def plan_undo(db: Connections, plan_id: str, *, who: Actor, now: float, config: 
         nodes=tuple(nodes),
         skipped=tuple(skipped),
         reason=None,
-        steps=(f"{len(nodes)} nodes go back to what they were before {plan_id}",),
+        steps=(
+            f"{count(len(nodes), 'node')} back to what {'it was' if len(nodes) == 1 else 'they were'} before {plan_id}",
+        ),
         undo_of=plan_id,
-        warnings=("leases that were ended do not come back",) if plan.leases_hit else (),
+        warnings=("leases that were ended do not come back",)
+        if plan.leases_hit and plan.mode is not DrainMode.WAIT
+        else (),
     )
 
 

@@ -160,19 +160,19 @@ def look_at(
         if request.latest_start_at is not None and request.latest_start_at < now:
             decisions.lapsed.append(request.id)
             continue
-        if request.start_at is not None and request.start_at > now:
-            decisions.notes[request.id] = "waits for its start time"
-            continue
-        if over_quota and request.id in over_quota:
-            decisions.notes[request.id] = over_quota[request.id]
-            continue
         kind = core.kind(request.shape)
         if kind not in can:
             never = core.never(request)
             nearest = f"; nearest: {never.nearest}" if never and never.nearest else ""
             can[kind] = f"can never fit: {never.why}{nearest}" if never else ""
         if can[kind]:
-            decisions.impossible[request.id] = can[kind]
+            decisions.impossible[request.id] = can[kind]  # said at once, whatever else it would wait for
+            continue
+        if request.start_at is not None and request.start_at > now:
+            decisions.notes[request.id] = "waits for its start time"
+            continue
+        if over_quota and request.id in over_quota:
+            decisions.notes[request.id] = over_quota[request.id]
             continue
         queued.append(place)
         waiting.add(place, kind, (0, 1, place))

@@ -7,7 +7,7 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from typing import Any
 
 from fleetctl.clock import Clock, SystemClock
@@ -64,6 +64,7 @@ from fleetctl.views.power_places import PowerPlace, PowerView
 from fleetctl.views.queue import load_line
 from fleetctl.views.units import parse_duration, show_moment
 
+OPEN_PLANS = frozenset({PlanState.RUNNING, PlanState.HELD, PlanState.SCHEDULED})
 LEAST_SPAN_S = 600.0  # a plot shows at least so much time
 PUE_DAYS = 14  # drawn for a site
 EVENTS = 2000  # newest events kept on the screen
@@ -269,7 +270,10 @@ class StoreSource:
 
     def plans(self) -> PlansView:
         with self._database().read() as conn:
-            return PlansView(plans.load(conn), self._steps)
+            table = plans.load(conn)
+        # Newest first, but what is under way before what is over: that is what one comes to this screen for.
+        rows = sorted(table.rows, key=lambda a: a.state not in OPEN_PLANS)
+        return PlansView(replace(table, rows=rows), self._steps)
 
     def _steps(self, plan: str) -> Table[Any]:
         with self._database().read() as conn:

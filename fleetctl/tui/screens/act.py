@@ -150,7 +150,11 @@ class ActScreen(ModalScreen[None]):
             return
         self.preview = preview
         glyph = self.query_one(TextPane).glyphs
-        lines: list[list[Run]] = [[(f" {text}", tone)] for text, tone in preview.lines]
+        lines: list[list[Run]] = [
+            [(f" {part}", tone)]
+            for text, tone in preview.lines
+            for part in wrap(text, self._room(), subsequent_indent="     ", drop_whitespace=False) or [""]
+        ]
         if preview.refused:
             said = [part for line in preview.refused.splitlines() for part in wrap(line, self._room())]
             marks = [f" {glyph.crit} ", *["   "] * len(said)]

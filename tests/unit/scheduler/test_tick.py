@@ -94,6 +94,14 @@ def test_a_quota_lowered_below_use_ends_nothing_and_grants_nothing(fleet: Schedu
         _ask(fleet, Shape(cards=8))
 
 
+def test_what_can_never_fit_is_said_at_once_even_over_quota(fleet: SchedulerFleet) -> None:
+    """It would wait for its quota, or its time, and be refused then."""
+    fleet.config = fleet.with_config(tenants=(Tenant("lab", max_cards=16),)).config
+    _ask(fleet, Shape(cards=8))
+    with pytest.raises(ConflictError, match="can never fit"):
+        _ask(fleet, Shape(cards=9))
+
+
 def test_nothing_is_placed_on_nodes_that_are_silent_or_leaving(fleet: SchedulerFleet) -> None:
     fleet.see({"m01": 8}, reach="unreachable")
     fleet.see({"m02": 8}, reach="stale")
