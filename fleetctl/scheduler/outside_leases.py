@@ -29,11 +29,13 @@ from fleetctl.store.audit import append_audit
 from fleetctl.store.capacity import list_host_facts
 from fleetctl.store.connections import Connections
 from fleetctl.store.leases import get_lease, insert_lease, renew_lease
-from fleetctl.store.outside_requests import list_outside_requests, set_outside_request
+from fleetctl.store.outside_requests import list_outside_requests, marks_over, set_outside_request
 from fleetctl.store.requests import decide_request, get_request, note_request
 
 ATTEMPTS = 3
 LATE_S = 30  # on top of a command's own limit: so long a submit that was cut off may still come to effect
+AGAIN_S = 30  # a cancelled job may take so long to leave its nodes
+_CANCELLED = "cancelled"
 _LOST = (UnreachableError, TimedOutError, ParseError)  # nobody knows whether it was done
 
 
@@ -160,6 +162,8 @@ def _told(db: Connections, row: OutsideRequest, job: str, now: int) -> OutsideRe
 
 async def _cancel(db: Connections, backend: Backend, row: OutsideRequest, now: int) -> None:
     """Until the job is gone; the round in which it is missing closes the row."""
+    if row.answer == _CANCELLED and now - (row.told_at or 0) < AGAIN_S:
+        return  # it is on its way out: no hammering
     try:
         await backend.cancel(row.job)
     except NotFoundError:
@@ -167,6 +171,9 @@ async def _cancel(db: Connections, backend: Backend, row: OutsideRequest, now: i
             set_outside_request(conn, row, replace(row, state="over"))
     except FleetctlError as error:
         _note(db, row, str(error))
+    else:
+        with db.write() as conn:
+            set_outside_request(conn, row, replace(row, told_at=now, answer=_CANCELLED))
 
 
 async def _move_end(db: Connections, backend: Backend, row: OutsideRequest, now: int) -> None:
@@ -191,17 +198,16 @@ async def _move_end(db: Connections, backend: Backend, row: OutsideRequest, now:
 
 def match_jobs(db: Connections, config: Config, backend: str, view: BackendView, began: int) -> list[str]:
     """Compare the round's jobs with what was asked for; jobs with a mark of ours that must not be there (a second one for
-    the same request) are returned. began: when the round's question was asked."""
-    with db.read() as conn:
-        rows = list_outside_requests(conn, backend=backend)
-    if not rows:
-        return []
-    now = int(view.at)
+    the same request, one of a request that is over) are returned. began: when the round's question was asked."""
     marked: dict[str, list[BackendJob]] = {}
     for job in view.jobs:
         if job.mark:
             marked.setdefault(job.mark, []).append(job)
-    over: list[str] = []
+    with db.read() as conn:
+        rows = list_outside_requests(conn, backend=backend)
+        lost = marks_over(conn, marked.keys() - {row.mark for row in rows}) if marked else set()
+    now = int(view.at)
+    over = [job.id for mark in sorted(lost) for job in marked[mark]]
     for row in rows:
         mine = marked.get(row.mark, [])
         if row.state == "doing" and mine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 
 from fleetctl.model.outside import OutsideRequest
 
@@ -28,6 +29,15 @@ def list_outside_requests(
         (backend,),
     )
     return [OutsideRequest(r[0], r[1], r[2], json.loads(r[3]), r[4], r[5], r[6], r[7], r[8], r[9]) for r in rows]
+
+
+def marks_over(conn: sqlite3.Connection, marks: Collection[str]) -> set[str]:
+    """Of these marks, those of requests that are over here."""
+    rows = conn.execute(
+        "SELECT mark FROM outside_request WHERE state = 'over' AND mark IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(marks)),),
+    )
+    return {row[0] for row in rows}
 
 
 def set_outside_request(conn: sqlite3.Connection, seen: OutsideRequest, new: OutsideRequest) -> bool:

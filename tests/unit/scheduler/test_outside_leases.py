@@ -158,7 +158,7 @@ async def test_a_lost_answer_is_looked_for_and_never_sent_twice(fleet: Scheduler
 
 
 async def test_a_second_job_of_one_request_is_cancelled(fleet: SchedulerFleet) -> None:
-    lane, cluster, _clock, _hosts = lane_of(fleet)
+    lane, cluster, clock, _hosts = lane_of(fleet)
     await lane.round()
     ask(fleet)
     await lane.act()
@@ -166,6 +166,13 @@ async def test_a_second_job_of_one_request_is_cancelled(fleet: SchedulerFleet) -
     cluster.jobs["98"] = replace(cluster.jobs["7"], id="98", mark="r-nobody-knows")
     await lane.round()
     assert sorted(cluster.jobs) == ["7", "98"], "a mark that is not in our store is another fleetctl's"
+    late = cluster.jobs["7"]
+    await clock.advance(5)
+    del cluster.jobs["7"]
+    await lane.round()
+    cluster.jobs["7"] = late  # came back from the dead
+    await lane.round()
+    assert sorted(cluster.jobs) == ["98"], "nothing is held for a request that is over"
 
 
 async def test_leases_there_do_not_trouble_our_own_line(fleet: SchedulerFleet) -> None:
