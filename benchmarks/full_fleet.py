@@ -114,6 +114,7 @@ class Carrier:
     def __init__(self, session: Session, program: str, hosts: int) -> None:
         self.session, self.program, self.hosts = session, program, hosts
         self.ears: list[Callable[[bytes], None]] = []
+        self.listened = asyncio.Event()
         self.turn = 0
         self.frames = 0
         self.ended: EndReason | None = None
@@ -129,6 +130,8 @@ class Carrier:
 
     def hear(self, on_data: Callable[[bytes], None]) -> None:
         self.ears.append(on_data)
+        if len(self.ears) == self.hosts:
+            self.listened.set()
 
     def on_data(self, data: bytes) -> None:
         for _ in range(data.count(b"\x1eF") - 1):  # packets that were joined on the way
@@ -203,9 +206,8 @@ async def run(bed: Path, words: argparse.Namespace) -> None:
                 await asyncio.get_running_loop().run_in_executor(writer, call)
 
         task = asyncio.create_task(collector.run(keep))
-        await asyncio.sleep(2.0)
+        await asyncio.gather(*(carrier.listened.wait() for carrier in carriers))
         for carrier in carriers:
-            assert len(carrier.ears) == share
             await carrier.speak()
         while True:  # two rounds to warm up: the first makes every row of hosts and devices
             await asyncio.sleep(0.5)
