@@ -7,7 +7,7 @@ something breaks. Nothing is stored: ask for any moment.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -66,6 +66,7 @@ class Machine:
     mem_bytes: int = 2048 * 2**30
     model: str = ""
     calm: bool = False  # nothing breaks by itself
+    ended: set[int] = field(default_factory=set, compare=False)  # processes somebody has ended: their cards stay idle
 
     def fault(self, now: float) -> frozenset[str]:
         """Faults that are on at this moment."""
@@ -102,13 +103,13 @@ class Machine:
         assert kind is not None  # cards_at asks only where there are cards
         own, serial, uuid = _identity(self.seed, self.name, i)
         wave = math.sin(now / (23.0 + 7 * own) + 6.3 * own) * 0.04 + math.sin(now / 3.7 + 40 * own) * 0.02
-        util = 0.0 if load < 0.02 else max(0.02, min(1.0, load + wave))
+        pid = 20000 + int(own * 9000) + i
+        util = 0.0 if load < 0.02 or pid in self.ended else max(0.02, min(1.0, load + wave))
         heat = 0.35 * util + 0.65 * before  # the core follows power within seconds, the heat sink within minutes
         power = kind.idle_w + (kind.cap_w * 0.94 - kind.idle_w) * util**0.9 * (0.97 + 0.06 * own)
         temp = 28 + 5 * own + (38 + 4 * own) * heat + (24 if "hot" in faults else 0)
         mem = 0.006 if util == 0 else 0.55 + 0.4 * load - 0.08 * own
         used = int(kind.mem_mib * min(0.985, mem))
-        pid = 20000 + int(own * 9000) + i
         return Card(
             index=i,
             type=kind,

@@ -7,9 +7,10 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from fleetctl_demo.machine import Card, Machine
-from fleetctl_demo.system import kernel_text, quick_text, slow_text
+from fleetctl_demo.system import kernel_text, quick_text, slow_text, uptime_s
 from fleetctl_demo.tools import npu_smi, nvidia_smi, rocm_smi
 
 _TOOLS = {
@@ -78,6 +79,8 @@ class Shell:
 
     def script(self, text: str) -> Ran:
         """Run a script as `sh -s` or a login shell would: here, one command at a time, the last status counts."""
+        if ".fleetctl/ends" in text:
+            return Ran(0, self._end_processes(text))
         out, err, status = "", "", 0
         for command in re.split(r"&&|;|\n", text.strip()):
             ran = self.run(command.strip())
@@ -85,6 +88,22 @@ class Shell:
                 return ran
             out, err, status = out + ran.stdout, err + ran.stderr, ran.status
         return Ran(status, out, err)
+
+    def _end_processes(self, text: str) -> str:
+        """What fleetctl's script that ends processes would print here; work that is told to go goes at once."""
+        machine, now = self.machine, self.now()
+        names = {pid: name for card in machine.cards_at(now) for pid, name, _mib in card.processes}
+        boot = blake2b(f"{machine.seed} {machine.name} boot".encode(), digest_size=16).hexdigest()
+        out = [f"boot\t{boot}\t{int(uptime_s(machine, now))}\t100"]
+        for word, number in re.findall(r"^(look|end) (\d+)", text, re.MULTILINE):
+            pid = int(number)
+            if word == "look":
+                found = f"seen\t{pid}\t{pid}\tops\tpython3\t{names[pid]}" if pid in names else f"none\t{pid}"
+                out.append(found)
+            else:
+                out.append(f"{'TERM' if pid in names else 'gone'}\t{pid}\t{pid}\t")
+                machine.ended.add(pid)
+        return "\n".join(out) + "\n"
 
     def _words(self, command: str) -> Ran:
         try:

@@ -19,7 +19,7 @@ def quick_text(machine: Machine, now: float) -> str:
     wave = 0.5 + 0.5 * math.sin(now / 41.0 + len(machine.name))
     cpu = 1.5 + 26 * load + 4 * wave
     used = int(machine.mem_bytes * (0.04 + 0.38 * load + 0.02 * wave))
-    uptime = _uptime_s(machine, now)
+    uptime = uptime_s(machine, now)
     sent = int(_NET_BYTES_PER_S * 0.6 * uptime + 1e9 * wave)
     cells = [
         f"{machine.cores * cpu / 100:.2f}",
@@ -76,5 +76,5 @@ def kernel_text(machine: Machine, now: float, faults: Collection[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _uptime_s(machine: Machine, now: float) -> float:
+def uptime_s(machine: Machine, now: float) -> float:
     return _BOOTED_S + (now % 86400.0) + len(machine.name) * 3600.0

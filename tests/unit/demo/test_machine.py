@@ -143,3 +143,18 @@ def test_an_unknown_fleet_or_fault_is_refused_before_anything_starts(capsys: pyt
     assert run(["demo", "--headless", "--fleet", "nope"]) == 3
     assert "known: city" in capsys.readouterr().err
     assert run(["demo", "--headless", "--fault", "nope"]) == 2
+
+
+def test_a_drain_that_ends_work_can_be_tried_on_a_simulated_host() -> None:
+    from fleetctl.scheduler.process_ends import pass_script, read_answer
+    from fleetctl.store.process_ends import EndState, ProcessEnd
+
+    shell = Shell(Machine("gpu001", 7, H100, 8, "r1", calm=True))
+    busy = next(t for t in range(0, 10**6, 600) if shell.machine.load(t) > 0.5)
+    shell.now = lambda: float(busy)  # type: ignore[method-assign]
+    pid = shell.machine.cards_at(busy)[0].processes[0][0]
+    (seen,) = read_answer(shell.script(pass_script([pid], [], grace_s=1)).stdout).seen
+    end = ProcessEnd("p-1", "gpu001", "", "b", pid, seen.started, "", "", EndState.FOUND, 0, 0)
+    words = [read_answer(shell.script(pass_script([], [end], grace_s=1)).stdout).said[pid, pid][0] for _ in range(2)]
+    assert words == ["TERM", "gone"]
+    assert shell.machine.cards_at(busy)[0].processes == ()
