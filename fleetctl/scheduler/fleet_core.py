@@ -35,6 +35,8 @@ class FleetCore:
     def __init__(self, snapshot: Snapshot, leases: Sequence[Lease], policy: Policy = POLICIES["fgd"]) -> None:
         self.now = snapshot.now
         self.snapshot = snapshot  # what nodes are and do; what is held on them is asked of the packer
+        self.nodes = dict(snapshot.nodes)  # as they were told last, whatever is held there
+        self.odd: set[str] = set()  # hosts that something keeps from work, or some of their cards
         self._views = list(snapshot.nodes.values())
         self._numbers = {node.host: number for number, node in enumerate(self._views)}
         self._cards = [{card.key: place for place, card in enumerate(node.cards)} for node in self._views]
@@ -163,7 +165,7 @@ class FleetCore:
 
     def facts(self) -> Snapshot:
         """Nodes as they were told last, whatever is held there."""
-        return replace(self.snapshot, nodes={node.host: node for node in self._views})
+        return replace(self.snapshot, nodes=self.nodes)
 
     def holds_anything(self, host: str) -> bool:
         number = self._numbers.get(host)
@@ -202,12 +204,8 @@ class FleetCore:
         """What a node does now: why it takes no work, its cards' reasons, windows, heat."""
         number = self._numbers[node.host]
         if node is not self._views[number]:
-            self._views[number] = node
+            self._views[number] = self.nodes[node.host] = node
             self._set_conditions(number, node)
-
-    def odd_hosts(self) -> frozenset[str]:
-        """Hosts with cards that take no work."""
-        return frozenset(self._views[number].host for number in self.packer.nodes_with_off())
 
     def _set_conditions(self, number: int, node: NodeView) -> None:
         shut = bool(node.why_not or node.hot)
@@ -217,6 +215,10 @@ class FleetCore:
         if off != self.packer.off(number):
             self.packer.set_off(number, off)
             self.ends.refresh(number)
+        if shut or off or node.windows:
+            self.odd.add(node.host)
+        else:
+            self.odd.discard(node.host)
         if node.windows:
             self._windowed[number] = node.windows
             self._masks.clear()

@@ -70,7 +70,7 @@ class KeptFleet:
             core.book(lease)
             self.leases[lease.id] = lease
         limits, at, warm = load_power(conn, self.inventory, self.config, now)
-        for node in with_conditions(conn, core.facts(), self.config, now, warm, core.holds_anything, core.odd_hosts()):
+        for node in with_conditions(conn, core.nodes, self.config, now, warm, core.holds_anything, set(core.odd)):
             core.set_node(node)
         if limits or core.snapshot.limits:
             core.snapshot = replace(core.snapshot, limits=limits, limits_at=at)

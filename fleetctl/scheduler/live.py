@@ -18,7 +18,7 @@ from fleetctl.scheduler.packing.task import TaskClass
 from fleetctl.scheduler.picture import HeldCard, Picture
 from fleetctl.scheduler.placement import CardView, ChipFacts, NodeView, Snapshot, Window
 from fleetctl.scheduler.power import load_power
-from fleetctl.store.capacity import count_processes, hot_hosts, list_cards, list_reach, worst_findings
+from fleetctl.store.capacity import HostFact, count_processes, hot_hosts, list_cards, list_silent, worst_findings
 from fleetctl.store.leases import list_holds
 from fleetctl.store.nodes import list_admin, list_card_admin, list_outside
 from fleetctl.store.requests import list_requests
@@ -59,9 +59,9 @@ def load_snapshot(
                 ]
                 alone = HOST_SLOT in cards or any(e for _, e in cards.values())
                 nodes[host] = replace(node, cards=tuple(views), held_by=tuple(sorted(leases[host])), exclusive=alone)
-        snapshot = replace(snapshot, nodes=nodes)
         limits, at, warm = load_power(conn, inventory, config, now)
-        nodes = {n.host: n for n in with_conditions(conn, snapshot, config, now, warm)}
+        for node in with_conditions(conn, nodes, config, now, warm, lambda host: host in held):
+            nodes[node.host] = node
         return replace(snapshot, nodes=nodes, limits=limits, limits_at=at)
 
 
@@ -124,20 +124,20 @@ def asked_lately(conn: sqlite3.Connection, max_cards: int) -> tuple[tuple[TaskCl
 
 def with_conditions(
     conn: sqlite3.Connection,
-    snapshot: Snapshot,
+    nodes: Mapping[str, NodeView],
     config: Config,
     now: int,
     warm: Mapping[str, str],
-    busy: Callable[[str], bool] | None = None,
+    busy: Callable[[str], bool],
     odd: Collection[str] = (),
 ) -> Iterator[NodeView]:
-    """Every node with what keeps it, or its cards, from work at present.
+    """The nodes that something keeps from work at present, or kept until now, as they are; of all others nothing is said.
 
-    warm: host -> why its cooling bears no more; busy: is anything held there? odd: hosts with
-    cards that the snapshot keeps from work.
+    warm: host -> why its cooling bears no more; busy: is anything held there? odd: hosts that were kept from work, or
+    some of their cards, as `nodes` has them.
     """
     records, cards, outside = list_admin(conn), list_card_admin(conn), list_outside(conn)
-    reach = list_reach(conn)
+    silent, seen = list_silent(conn)
     findings, hot = worst_findings(conn), hot_hosts(conn)
     windows: dict[str, list[Window]] = defaultdict(list)
     for reserved in list_reservations(conn):
@@ -145,17 +145,13 @@ def with_conditions(
             windows[host].append(Window(reserved.start_at, reserved.end_at, reserved.tenant, reserved.id))
     named = {h for h, r in records.items() if r.wish is not Wish.SERVE} | set(outside)
     waits = named and config.scheduling.drain_waits_for_processes
-    held = {
-        host: {HOST_SLOT: HeldCard(WHOLE)}
-        for host in named
-        if (busy(host) if busy is not None else host in snapshot.nodes and bool(snapshot.nodes[host].held_by))
-    }
+    held = {host: {HOST_SLOT: HeldCard(WHOLE)} for host in named if busy(host)}
     picture = Picture(
         now=now,
         records=records,
         card_records=cards,
         outside=outside,
-        facts=reach,
+        facts={h: HostFact(h, Reach.FRESH.value, None, ()) for h in named & seen} | silent,
         processes=count_processes(conn, config.scheduling.drain_ignores) if waits else {},
         held=held,
     )
@@ -163,33 +159,32 @@ def with_conditions(
     for (host, key), record in cards.items():
         if record.wish is not Wish.SERVE:
             bad_cards[host][key] = f"is out of service ({record.reason})" if record.reason else "is out of service"
-    for host, node in snapshot.nodes.items():
-        fact = reach.get(host)
-        fine = fact is not None and fact.reach == Reach.FRESH and host not in named and host not in findings
-        why = "" if fine else _why_not(picture, host, findings.get(host, ()))
+    unusual = {*odd, *named, *silent, *findings, *hot, *warm, *windows, *bad_cards, *(nodes.keys() - seen)}
+    for host in unusual & nodes.keys():
+        node = nodes[host]
         text = hot.get(host) or warm.get(host)
-        too_warm = f"too warm for more load: {text}" if text else ""
-        shut = tuple(windows[host]) if host in windows else ()
-        views = node.cards
-        if host in bad_cards or host in odd:
-            views = tuple([replace(c, why_not=bad_cards[host].get(c.key, "")) for c in node.cards])
-        if (why, too_warm, shut) == (node.why_not, node.hot, node.windows) and views is node.cards:
-            yield node
-        else:
-            yield replace(node, why_not=why, hot=too_warm, windows=shut, cards=views)
+        yield replace(
+            node,
+            why_not=_why_not(picture, host, host in seen, findings.get(host, ())),
+            hot=f"too warm for more load: {text}" if text else "",
+            windows=tuple(windows.get(host, ())),
+            cards=tuple([replace(c, why_not=bad_cards[host].get(c.key, "")) for c in node.cards])
+            if host in bad_cards or host in odd
+            else node.cards,
+        )
 
 
-def _why_not(picture: Picture, name: str, critical: tuple[str, ...]) -> str:
+def _why_not(picture: Picture, name: str, seen: bool, critical: tuple[str, ...]) -> str:
     state = picture.state(name)
     if state is not Admin.IN_SERVICE:
         record, outside = picture.record(name), picture.outside.get(name)
         reason = str(record.reason or "") or (outside.reason if outside else "")
         owner = picture.owner(name)
         return f"is {state.value}" + (f" ({reason})" if reason else "") + (f" by {owner}" if owner else "")
-    fact = picture.facts.get(name)
-    if fact is None:
+    if not seen:
         return "was never seen"
-    if fact.reach != Reach.FRESH:
+    fact = picture.facts.get(name)
+    if fact is not None and fact.reach != Reach.FRESH:
         return _SILENT.get(Reach(fact.reach), "is not fresh")
     outside = picture.outside.get(name)
     if outside is not None:

@@ -76,24 +76,23 @@ class Turns:
 
 
 def with_dues(
-    turns: Turns, queue: Sequence[Request], leases: Sequence[Lease], config: Config, snapshot: Snapshot
+    turns: Turns, queue: Sequence[Request], leases: Sequence[Lease], config: Config, cards: int, now: int
 ) -> Turns:
     """For whoever came since: so many times as long as all that waits and runs would take the fleet (`Order.patience`).
 
-    Nobody waits without end, whatever shorter requests keep coming.
+    Nobody waits without end, whatever shorter requests keep coming. cards: of the whole fleet.
     """
-    patience, now = policy_of(config)[1].patience, snapshot.now
+    patience = policy_of(config)[1].patience
     kept = {r.id: turns.due[r.id] for r in queue if r.id in turns.due}
     new = [r for r in queue if r.id not in kept]
     if not patience or not new:
         return replace(turns, due=kept)
-    cards = max(1, sum(len(node.cards) for node in snapshot.nodes.values()))
     work = sum(_expected_s(r) * _cards(r) for r in queue)
     for lease in leases:
         left = OPEN_ENDED_S if lease.end_at is None else max(0, lease.end_at - now)
         work += left * sum(h.milli for h in lease.holds) / 1000.0
     for request in new:
-        kept[request.id] = now + patience * max(0.0, work - _expected_s(request) * _cards(request)) / cards
+        kept[request.id] = now + patience * max(0.0, work - _expected_s(request) * _cards(request)) / max(1, cards)
     return replace(turns, due=kept)
 
 

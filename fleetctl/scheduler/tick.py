@@ -171,7 +171,7 @@ def serve_queue(
             turns = load_turns(conn)
         over = {r.id: why for r in queue if (why := quotas.why_over(r.tenant, _cards_asked(r)))}
         leases = list(fleet.leases.values())
-        turns = with_dues(turns, queue, leases, config, fleet.core.facts())
+        turns = with_dues(turns, queue, leases, config, fleet.core.packer.total_milli // 1000, now)
         decisions = look_at(in_order(queue, used, config, turns, now), fleet.core, leases, config, over)
         for start in range(0, len(decisions.starts), BATCH):
             batch = decisions.starts[start : start + BATCH]

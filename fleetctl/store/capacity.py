@@ -98,6 +98,15 @@ def _number_order(card: tuple[str, str | None]) -> tuple[int, str]:
     return (int(number) if number.isascii() and number.isdecimal() else 1 << 30, card[0])
 
 
+def list_silent(conn: sqlite3.Connection) -> tuple[dict[str, HostFact], frozenset[str]]:
+    """(hosts that do not answer as they should, without their cards; every host that was ever polled)."""
+    found = {
+        r[0]: HostFact(r[0], r[1], r[2], ())
+        for r in conn.execute("SELECT name, reach, answer_at FROM hosts WHERE reach <> 'fresh'")
+    }
+    return found, frozenset(r[0] for r in conn.execute("SELECT name FROM hosts"))
+
+
 def list_reach(conn: sqlite3.Connection) -> dict[str, HostFact]:
     """Every host that was ever polled, without its cards: all that a drain asks."""
     return {r[0]: HostFact(r[0], r[1], r[2], ()) for r in conn.execute("SELECT name, reach, answer_at FROM hosts")}

@@ -124,10 +124,6 @@ class FreeState:
         """The cards of a node that take nothing new."""
         return self._off.get(node, frozenset())
 
-    def nodes_with_off(self) -> list[int]:
-        """Nodes with such cards."""
-        return list(self._off)
-
     def open_cards(self, node: int) -> list[int]:
         """As card_milli, 0 for cards that take nothing new."""
         off = self._off.get(node)

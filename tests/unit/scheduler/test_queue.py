@@ -183,10 +183,9 @@ def test_the_earliest_time_is_found_among_many_ends() -> None:
 def test_who_has_waited_beyond_patience_is_passed_by_nobody() -> None:
     """Longer work stands behind shorter, until its due has come."""
     running = lease("x", "n0", 4, 100)
-    base = held(snapshot(), running)
     long, short = request("long", cards=4, duration=1000), request("short", cards=4, duration=10, at=40)
-    turns = with_dues(Turns(), [long], [running], CONFIG, base)
+    turns = with_dues(Turns(), [long], [running], CONFIG, 8, 0)
     assert turns.due == {"r-long": 4 * (100 * 4) / 8}
-    assert with_dues(turns, [long], [], CONFIG, replace(base, now=30)) == turns
+    assert with_dues(turns, [long], [], CONFIG, 8, 30) == turns
     assert [r.id for r in in_order([long, short], {}, CONFIG, turns, 199)] == ["r-short", "r-long"]
     assert [r.id for r in in_order([long, short], {"a": 9.0}, CONFIG, turns, 200)] == ["r-long", "r-short"]
