@@ -29,7 +29,7 @@ from fleetctl.store.scheduler_facts import get_fact, queue_fingerprint, set_fact
 
 QUEUE = Actor(ActorKind.RULE, "queue")
 CLOCK = Actor(ActorKind.RULE, "clock")
-QUEUE_S = 5  # windows and promises come with time alone; a look with nothing new costs 50 ms at 12,500 nodes
+QUEUE_S = 5  # windows and promises come with time alone; a look with nothing new costs 10 ms at 12,500 nodes
 BATCH = 250  # grants in one transaction: others wait for it a tenth of a second
 TURNS = "turns"  # fact: what the line remembers of those who wait
 CLOCK_NOTE_S = 30  # how often the time is noted; a tick that has nothing to do writes nothing
