@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from polling import our_collector
+from store import notes_beside
 
 from fleetctl.collector.collector import Collector
 from fleetctl.collector.schedule import phase_s
@@ -215,6 +216,8 @@ async def run(bed: Path, words: argparse.Namespace) -> None:
                 raise SystemExit(f"a carrier ended: {ended[0]}")
             if saved["hosts"] >= 3 * len(names):
                 break
+        notes = notes_beside(db.path)
+        await asyncio.to_thread(next, notes)
         frames, hosts = sum(carrier.frames for carrier in carriers), saved["hosts"]
         before, loop_cpu = dict(spent), time.thread_time()
         if profiler:
@@ -225,6 +228,7 @@ async def run(bed: Path, words: argparse.Namespace) -> None:
         loop_cpu = time.thread_time() - loop_cpu
         frames = sum(carrier.frames for carrier in carriers) - frames
         hosts = saved["hosts"] - hosts
+        middle, tail, count = (await asyncio.to_thread(next, notes)).split()
         fresh = sum(bool(poll.answers.views) for poll in collector.polls.values())
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -238,6 +242,7 @@ async def run(bed: Path, words: argparse.Namespace) -> None:
     parts = {"received, parsed": loop_cpu / frames, "stored": store / hosts, "judged": judged / hosts}
     for name, used_s in (*parts.items(), ("all", sum(parts.values()))):
         print(f"{name:24}{used_s * 1000:8.3f}{used_s * 12_500 / 5 * 100:26.0f} %")
+    print(f"note of a second process every 0.1 s: p50 {middle} ms, p95 {tail} ms on the clock ({count} notes)")
     if profiler:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(40)
     sys.stdout.flush()
