@@ -87,6 +87,8 @@ class Shell:
             if ran.hangs:
                 return ran
             out, err, status = out + ran.stdout, err + ran.stderr, ran.status
+            if status and (otherwise := re.search(r"\|\| exit (\d+)$", command.strip())):
+                return Ran(int(otherwise[1]), out, err)
         return Ran(status, out, err)
 
     def _end_processes(self, text: str) -> str:

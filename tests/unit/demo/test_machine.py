@@ -158,3 +158,11 @@ def test_a_drain_that_ends_work_can_be_tried_on_a_simulated_host() -> None:
     words = [read_answer(shell.script(pass_script([], [end], grace_s=1)).stdout).said[pid, pid][0] for _ in range(2)]
     assert words == ["TERM", "gone"]
     assert shell.machine.cards_at(busy)[0].processes == ()
+
+
+def test_a_simulated_host_has_no_tool_to_burn_with() -> None:
+    from fleetctl.scheduler.burns import HOST_BURN, burn_script
+    from fleetctl_nvidia.burns import BURNS
+
+    shell = Shell(Machine("gpu001", 7, H100, 8, "r1", calm=True))
+    assert [shell.script(burn_script(burn)).status for burn in (*BURNS, HOST_BURN)] == [127, 127, 127]
