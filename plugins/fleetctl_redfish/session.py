@@ -20,9 +20,9 @@ import aiohttp
 from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError, UnreachableError
 from fleetctl.facility.endpoint import Endpoint
 
-MAX_BODY_BYTES = 8 * 1024 * 1024  # the largest real body seen is 0.5 MB (an expanded DGX collection)
+MAX_BODY_BYTES = 4 * 1024 * 1024  # the largest real body seen is 0.5 MB (an expanded DGX collection)
 MAX_SOCKETS = 2  # several BMCs drop a third one
-LARGE_BODY_BYTES = 256 * 1024
+LARGE_BODY_BYTES = 1024 * 1024  # no real one ever waits
 LARGE_AT_ONCE = 4  # of all services together: what a thousand sick BMCs may hold of our memory
 _RETRY_STATUS = (503, 429)
 NO_CREDENTIALS = "put them in a file of mode 0600 (netrc, TOML or JSON) and name it with --credentials FILE"
@@ -249,6 +249,7 @@ class RedfishSession:
                 if size - len(chunk) <= LARGE_BODY_BYTES < size:
                     await turn.enter_async_context(_large_bodies(asyncio.get_running_loop()))
                 if size > MAX_BODY_BYTES:
+                    chunks.clear()  # an error keeps what its frames hold
                     raise ParseError(f"{path}: more than {MAX_BODY_BYTES} bytes are too many", hint="not read further")
         self.received += size
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
