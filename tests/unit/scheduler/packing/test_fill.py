@@ -79,3 +79,13 @@ def test_the_clock_only_times() -> None:
     ticks = itertools.count()
     figures, _ = replay([NodeSpec("n", 1, 1, 1)], [Task("a", TaskClass(cards=1))], Choices(), lambda: next(ticks))
     assert figures["speed"] == {"decisions_per_s": 1.0, "p50_ms": 1000.0, "p99_ms": 1000.0, "max_ms": 1000.0}
+
+
+def test_what_is_hard_to_place_leaves_a_drained_node_first() -> None:
+    """A share that wants much CPU would find none once a whole card that wants little had taken the first node."""
+    nodes = [NodeSpec("n0", 16_000, 64, 4), NodeSpec("n1", 8_000, 64, 2), NodeSpec("n2", 2_000, 64, 2)]
+    jobs = [Task("whole", TaskClass(2_000, 0, 1)), Task("share", TaskClass(8_000, 0, 1, 500))]
+    drain = Drain(frozenset({0}), at=2.0)
+    figures, _ = replay(nodes, jobs, Choices(policy="first-fit", drains=(drain,)), tick)
+    assert figures["drains"][0]["jobs"] == 2
+    assert figures["drains"][0]["placed_again_pct"] == 100.0
