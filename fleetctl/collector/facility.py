@@ -148,25 +148,17 @@ class FacilityCollector:
         known.due = due
         heapq.heappush(self._due, (due, next(self._order), known))
 
-    async def once(self, on_results: OnResults) -> None:
-        """One complete reading of everybody, for `fleetctl poll` under cron."""
-
-        async def one(asked: Asked) -> None:
-            source: Source | None = None
-            try:
-                source = self._open(asked.endpoint())
-                async with self._full.one():
-                    self._results.append(self._result(asked, await source.read(), 0.0))
-            except FleetctlError as error:
-                self._results.append(self._failure(asked, error, 0.0))
-            finally:
-                if source is not None:
-                    await _close(source)
-
-        await asyncio.gather(*(one(asked) for asked in self.endpoints.values()))
+    async def once(self) -> list[EndpointResult]:
+        """One complete reading of everybody, for `fleetctl poll` under cron; every session is closed then."""
+        beat = asyncio.create_task(self._beat())  # nobody is due: it takes places from those who are slow
+        try:
+            await asyncio.gather(*(self._try(known) for known in self._known.values()))
+        finally:
+            beat.cancel()
+            opened = [known.source for known in self._known.values() if known.source is not None]
+            await asyncio.gather(beat, *(_close(source) for source in opened), return_exceptions=True)
         results, self._results = self._results, []
-        for i in range(0, len(results), BATCH):
-            await on_results(results[i : i + BATCH])
+        return results
 
     async def _serve(self, known: _Known) -> None:
         """Ask one endpoint once, and say when it is asked next."""

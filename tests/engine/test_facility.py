@@ -3,19 +3,23 @@ and go by themselves. The building is the demo's: real sockets, its own pace."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from fleetctl.config import load_config
 from fleetctl.config.schema import Config
 from fleetctl.engine.facility import FacilityKeeper
+from fleetctl.engine.once import poll_once
+from fleetctl.facility.endpoints import endpoints
 from fleetctl.inventory import build_inventory
-from fleetctl.model.facility import EndpointReport, EndpointResult, Measurement, PointState
+from fleetctl.model.facility import EndpointReport, EndpointResult, Measurement, PointState, SourceTrouble
 from fleetctl.store import Database
+from fleetctl.store.facility import list_endpoints, save_endpoint_results
 from fleetctl.store.findings import list_findings
 from fleetctl.tui.app import Console
 from fleetctl.tui.store_source import StoreSource
-from tests.fakes.live_fleet import Fleet, engine
+from tests.fakes.live_fleet import Fleet, engine, fleetctl
 
 NOW = 1_790_000_000.0
 FAULTS = (("leak", "lingang-a-cdu-1"), ("flow", "minhang-a-cdu-1"), ("over", "jd-a01"), ("dark", "lg-h100-01"))
@@ -53,6 +57,34 @@ async def test_what_is_wrong_with_the_building_is_on_the_overview(fleet: Fleet) 
     assert "lingang-a-cdu-1: leak at tray" in text
     assert "minhang-a-cdu-1: coolant flow" in text
     assert "rack jd-a01 draws" in text
+
+
+def test_a_round_of_cron_asks_the_building_too(fleet: Fleet) -> None:
+    path = fleet(12, FAULTS)
+    fleetctl(path, "poll", "--quiet")  # exit 1: a simulated host may be late on a busy machine
+    config = load_config(path)
+    assert {"facility.leak", "facility.flow_lost"} <= rules(config)
+    with Database.open(config.store.path, write=False) as db, db.read() as conn:
+        states = {state.name: state for state in list_endpoints(conn)}
+    assert states.keys() == endpoints(config, build_inventory(config)).keys()
+    assert states["bmc:lg-h100-01"].trouble is not None
+    assert sum(state.total_power_w is not None for state in states.values()) > 12
+
+
+async def test_a_round_of_cron_does_not_repeat_a_password_that_was_refused(fleet: Fleet) -> None:
+    config = load_config(fleet(12))
+    now = time.time()
+    (device, *_) = config.facility.devices
+    refused = EndpointResult(
+        device.name, device.kind, device.url, now - 60, None, device.site, trouble=SourceTrouble.AUTH, text="401"
+    )
+    with Database.open(config.store.path, write=True) as db:
+        with db.write() as conn:
+            save_endpoint_results(conn, [refused])
+        await poll_once(config)
+        with db.read() as conn:
+            (state,) = [s for s in list_endpoints(conn) if s.name == device.name]
+    assert (state.trouble, state.tried_at) == (SourceTrouble.AUTH, int(now - 60))
 
 
 def told(
