@@ -72,10 +72,16 @@ async def test_its_verbs(bed: Bed, desk: Desk, rest: RestBackend) -> None:
     await rest.resume("osl-h100-03")
     assert bed.takes_work("osl-h100-03")
     job = await rest.submit(
-        "#!/bin/sh\nexec sleep 600\n", name="probe", partition="osl-h100", nodes=1, cards=2, duration_s=600, mark="o-1"
+        "#!/bin/sh\nexec sleep 600\n",
+        name="probe",
+        partition="osl-h100",
+        nodes=1,
+        cards=2,
+        duration_s=600,
+        mark="o-rest",
     )
     bed.wait(lambda: bed("squeue", "-h", "-j", job, "-o", "%T") == "RUNNING")
-    assert await rest.find("o-1") == job
+    assert await rest.find("o-rest") == job
     await rest.set_end(job, int(time.time()), int(time.time()) + 7200)
     assert bed("squeue", "-h", "-j", job, "-o", "%l") == "2:00:00"
     await rest.cancel(job)
