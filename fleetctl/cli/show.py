@@ -20,7 +20,7 @@ app = typer.Typer()
 
 @app.command()
 def show(node: NodeArgument, output: OutputOption = Format.TABLE) -> None:
-    """One node: its states, cards, findings, leases, processes, links, probes and latest events. csv and name print its cards."""
+    """One node: its states and all that is known of it, cards to latest events. csv and name print its cards."""
     from fleetctl.cli import context
     from fleetctl.cli.listing import one_host, snapshot
     from fleetctl.cli.output import print_data, print_table, record, records
@@ -36,6 +36,7 @@ def show(node: NodeArgument, output: OutputOption = Format.TABLE) -> None:
         nodes,
         probe_states,
         processes,
+        verifications,
     )
 
     host, now = one_host(node), context.now()
@@ -51,6 +52,7 @@ def show(node: NodeArgument, output: OutputOption = Format.TABLE) -> None:
             ("jobs", _("jobs"), jobs.table(jobs.load(conn, context.inventory(), now, node=host.name))),
             ("processes", _("processes on its cards"), processes.table(processes.load(conn, host.name))),
             ("links", _("links between cards"), links.table(links.load(conn, host.name))),
+            ("checks", _("last return-to-service check"), verifications.table(verifications.load(conn, host.name))),
             ("probes", _("probes"), probe_states.table(probe_states.load(conn, host.name))),
             ("events", _("latest events"), events.table(events.load(conn, node=host.name, limit=EVENTS))),
         ]

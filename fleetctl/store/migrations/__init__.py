@@ -21,6 +21,8 @@ from fleetctl.errors import StoreError, StoreNewerError
 from fleetctl.store.faults import store_errors
 
 if TYPE_CHECKING:
+    import sqlite_utils
+
     from fleetctl.store.database import Database
 
 _NAME = re.compile(r"m(\d{4})_\w+")
@@ -81,6 +83,15 @@ def migrate(db: Database, application_id: int) -> list[int]:
                 continue  # another process was faster
             _apply(conn, number, application_id, db.path)
         done.append(number)
+
+
+def run_statements(db: sqlite_utils.Database, script: str) -> None:
+    """Run statements that end in `;` at the end of a line, inside the migration's transaction (executescript commits)."""
+    connection = db.conn
+    assert isinstance(connection, sqlite3.Connection)
+    for statement in script.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
 
 
 def _apply(conn: sqlite3.Connection, number: int, application_id: int, path: Path) -> None:

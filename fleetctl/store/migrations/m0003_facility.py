@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from sqlite_utils import Database
+
+from fleetctl.store.migrations import run_statements
 
 # A reading is kept until the next one: what a BMC said an hour ago stands there with the hour. History is one row per
 # quarter of an hour for totals and counters; upkeep thins it to hours.
@@ -38,8 +38,4 @@ CREATE INDEX facility_history_slot ON facility_history (slot);
 
 
 def apply(db: Database) -> None:
-    connection = db.conn
-    assert isinstance(connection, sqlite3.Connection)
-    for statement in SCHEMA.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
+    run_statements(db, SCHEMA)

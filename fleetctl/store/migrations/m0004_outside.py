@@ -5,8 +5,9 @@ node_outside also keeps the engine's own word for a node and the cards it counts
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
+
+from fleetctl.store.migrations import run_statements
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -50,8 +51,4 @@ CREATE INDEX outside_order_open ON outside_order (created_at) WHERE state IN ('p
 
 def apply(db: Database) -> None:
     """Make the tables; rows of node_outside keep what they have."""
-    connection = db.conn
-    assert isinstance(connection, sqlite3.Connection)
-    for statement in SCHEMA.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
+    run_statements(db, SCHEMA)

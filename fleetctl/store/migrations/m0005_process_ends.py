@@ -6,8 +6,9 @@ in the middle cannot go on with somebody else's.
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
+
+from fleetctl.store.migrations import run_statements
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -26,8 +27,4 @@ CREATE INDEX process_end_open ON process_end (host) WHERE state IN ('found', 'to
 
 def apply(db: Database) -> None:
     """Make the table and its index."""
-    connection = db.conn
-    assert isinstance(connection, sqlite3.Connection)
-    for statement in SCHEMA.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
+    run_statements(db, SCHEMA)

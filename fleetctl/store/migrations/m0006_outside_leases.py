@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
+
+from fleetctl.store.migrations import run_statements
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -26,8 +27,4 @@ CREATE INDEX outside_request_open ON outside_request (backend) WHERE state <> 'o
 
 def apply(db: Database) -> None:
     """Add the column and the table; jobs get their cards with the next round."""
-    connection = db.conn
-    assert isinstance(connection, sqlite3.Connection)
-    for statement in SCHEMA.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
+    run_statements(db, SCHEMA)

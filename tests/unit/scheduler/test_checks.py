@@ -15,6 +15,7 @@ from fleetctl.scheduler.checks import Baseline, NodeEvidence, baseline_of, check
 from fleetctl.scheduler.guards import check_guards, confirm_count
 from fleetctl.scheduler.states import parse_reason
 from fleetctl.store.scheduler_facts import list_verifications
+from fleetctl.views import verifications
 from tests.fakes.fleet import ALICE, RULE, SchedulerFleet
 
 GOOD = {"mem_total_bytes": 80e9, "temp_c": 45.0, "ecc_uncorrected_total": 0.0, "links_up": 18.0}
@@ -83,7 +84,11 @@ def test_recheck_is_kept_and_brings_a_quarantined_node_back(fleet: SchedulerFlee
     with fleet.db.read() as conn:
         (kept,) = list_verifications(conn, "n01")
         (released,) = conn.execute("SELECT released FROM node_admin WHERE host = 'n01'").fetchone()
+        shown = verifications.load(conn, "n01")
+        assert verifications.load(conn, "n02") == []
     assert (kept.id, kept.ok) == (result.id, True)
+    assert [(row.check, row.ok) for row in shown] == [(c.name, c.ok) for c in result.checks]
+    assert {(row.at, row.who) for row in shown} == {(960, str(ALICE))}
     assert f"check {result.id} passed" in released
 
 
