@@ -213,8 +213,9 @@ def allocate(
     """Queue a request and look at the queue at once; the request as it stands then: granted, queued or impossible.
 
     A request for nodes of another scheduler is noted for it and stays queued until that one gives them; via: its name, or
-    name/partition, where somebody says so. wait False: granted now or not at all. Sending the same request again changes nothing. Raises ConflictError when it
-    can never fit, its quota forbids it for good, the queue is full, or it cannot start now and may not wait.
+    name/partition, where somebody says so. wait False: granted now or not at all. Sending the same request again changes
+    nothing. Raises ConflictError when it can never fit, its quota forbids it for good, the queue is full, or it cannot
+    start now and may not wait.
     """
     config = config or Config()
     at = int(now)

@@ -88,7 +88,8 @@ def lease_env(
 def hook_script(body: str, step: str, env: Mapping[str, str]) -> str:
     """POSIX sh that runs a hook once per step, however often it is sent, and answers with what it said the first time.
 
-    step: letters, digits, dots and dashes, one per lease, kind and host: many hosts share one home. Keeps its marks under ~/.fleetctl/hooks of the user it runs as.
+    step: letters, digits, dots and dashes, one per lease, kind and host: many hosts share one home. Keeps its
+    marks under ~/.fleetctl/hooks of the user it runs as.
     """
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in sorted(env.items()))
     return f"""umask 077

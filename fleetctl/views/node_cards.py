@@ -43,7 +43,10 @@ def table(
     stale_after_s: float,
     jobs: Mapping[str, str] = MappingProxyType({}),
 ) -> Table[DeviceRow]:
-    """leases: Device.key -> lease; jobs: card's index -> job of another scheduler that holds it. Figures nobody on this node tells are left out: they differ from vendor to vendor."""
+    """leases: Device.key -> lease; jobs: card's index -> job of another scheduler that holds it.
+
+    Figures that nobody on this node tells are left out: they differ from vendor to vendor.
+    """
     worst: dict[str, Health] = {}
     for finding in findings:
         if finding.device is not None:

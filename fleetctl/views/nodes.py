@@ -32,7 +32,8 @@ class NodeRow:
 
     cards: accelerators expected (found, where nothing is declared); cards_found: accelerators the last answer named;
     cards_leased: cards held by leases; cards_stray: cards on which a process works without a lease; util_pct: mean over
-    cards; temp_c: hottest card; power_w: of the server where it is metered, else the sum of its cards; mem_pct: card memory in use; host_mem_pct: main memory in use;
+    cards; temp_c: hottest card; power_w: of the server where it is metered, else the sum of its cards;
+    mem_pct: card memory in use; host_mem_pct: main memory in use;
     findings: worst open finding in one line; findings_open: how many are open; age_at: when it last answered, epoch
     seconds; since_at: when its admin state began; deadline_at: of a drain; outside: the word of another scheduler that
     owns the node, with its age where that is old; jobs: of that scheduler, running there, `id user`.

@@ -79,7 +79,8 @@ class FleetTable(Drawn, can_focus=True):
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        """columns: left to right, () takes those of the table that is shown; empty: English message id shown when there is no row; markable: Space marks."""
+        """columns: left to right, () takes those of the table that is shown; empty: English message id shown when there
+        is no row; markable: Space marks."""
         super().__init__(id=id, classes=classes)
         self.empty = empty
         self.markable = markable
