@@ -19,6 +19,7 @@ from fleetctl.cli.output import Format
 
 if TYPE_CHECKING:
     from fleetctl.facility.endpoints import Asked
+    from fleetctl.facility.source import PowerActor
 
 app = typer.Typer(help="power status and actions of servers", no_args_is_help=True)
 AT_ONCE = 16
@@ -35,8 +36,8 @@ def status(nodes: NodesArgument = None, output: OutputOption = Format.TABLE) -> 
 
     chosen = _bmcs([h.name for h in context.select_hosts(nodes)])
 
-    async def ask(source: Any) -> str:
-        return str(await source.power_state())
+    async def ask(source: PowerActor) -> str:
+        return await source.power_state()
 
     rows = asyncio.run(_each(chosen, ask))
     columns: list[Column[Any]] = [
@@ -209,8 +210,8 @@ def _carry_out(
         if not plan.nodes:
             raise ConflictError(f"bmc {verb}: nothing to do", hint="see what was left out")
 
-        async def act(source: Any) -> str:
-            return str(await source.act(verb, value))
+        async def act(source: PowerActor) -> str:
+            return await source.act(verb, value)
 
         rows = asyncio.run(_each({h: bmcs[h] for h in plan.hosts}, act))
         end_bmc(db, plan, who(), {h: trouble or answer for h, answer, trouble in rows}, context.now())
