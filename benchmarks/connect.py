@@ -28,10 +28,11 @@ from pathlib import Path
 
 import asyncssh
 
+from fleetctl import garbage
 from fleetctl.config.schema import Ssh
 from fleetctl.model.host import Host
 from fleetctl.transport.known_hosts import KnownHostsFile
-from fleetctl.transport.pool import Connections, freeze_gc
+from fleetctl.transport.pool import Connections
 from fleetctl.transport.ssh import SshTransport
 
 RUNS = 3
@@ -202,7 +203,7 @@ def keep_connections(count: int) -> None:
             print(f"memory {grown / len(sessions) / 1024:.1f} KiB each")
             lags.sort()
             print(f"turn of the loop p99 {lags[int(len(lags) * 0.99)] * 1000:.0f} ms, longest {lags[-1] * 1000:.0f} ms")
-            freeze_gc()
+            garbage.freeze()
             start = cpu(False)
             for _ in range(rounds):
                 await asyncio.gather(*(s.run("true") for s in sessions))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import importlib
 import os
 import sys
@@ -14,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fleetctl import __version__
+from fleetctl import __version__, garbage
 from fleetctl.cli import coercion
 from fleetctl.errors import FleetctlError, UsageError
 from fleetctl.i18n import _
@@ -185,16 +184,13 @@ def main(
         open_console()
 
 
-_YOUNG_OBJECTS = 50_000  # rows of a whole fleet live until they are printed: looking for garbage is a tenth of `status`
-
-
 def run(argv: list[str]) -> int:
     """Run one command line; the only place where errors become words. Returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
         # A locale without Chinese must not end a report in the middle.
         getattr(stream, "reconfigure", lambda **_kw: None)(errors="backslashreplace")
     coercion.install()
-    gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
+    garbage.look_less()
     try:
         result = typer.main.get_command(app).main(argv, prog_name="fleetctl", standalone_mode=False)
         sys.stdout.flush()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+from fleetctl import garbage
 from fleetctl.clock import Clock, SystemClock
 from fleetctl.collector.host_poll import HostPoll, merged, run_in_task
 from fleetctl.collector.once import ask_all_once
@@ -20,7 +21,7 @@ from fleetctl.probes.kernel_log import kernel_probe, linux_faults
 from fleetctl.probes.plan import LoopForm, Plan, build_plan
 from fleetctl.probes.system import system_probes
 from fleetctl.transport.base import Transport
-from fleetctl.transport.pool import Connections, freeze_gc
+from fleetctl.transport.pool import Connections
 
 log = logging.getLogger("fleetctl.collector")
 
@@ -150,7 +151,7 @@ class Collector:
         settled = self._rounds >= 3 or not any(poll.busy for poll in self.polls.values())
         if settled and not self._frozen:
             # A full collection over 12,500 connections stops the loop for most of a second.
-            freeze_gc()
+            garbage.freeze()
             self._frozen = True
 
     async def _flush_for_ever(self, on_reports: OnReports) -> None:

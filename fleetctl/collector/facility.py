@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from fleetctl import garbage
 from fleetctl.clock import Clock
 from fleetctl.collector.places import Places
 from fleetctl.config.schema import Config
@@ -25,7 +26,6 @@ from fleetctl.facility.endpoints import Asked, endpoints
 from fleetctl.facility.source import Source, open_source
 from fleetctl.inventory import Inventory
 from fleetctl.model.facility import EndpointReport, EndpointResult, SourceTrouble
-from fleetctl.transport.pool import freeze_gc
 
 log = logging.getLogger("fleetctl.facility")
 
@@ -115,7 +115,7 @@ class FacilityCollector:
                 if beat.done():
                     beat.result()
                 if not frozen and self.stats.asked > len(self.endpoints):  # everybody is connected and was read
-                    freeze_gc()
+                    garbage.freeze()
                     frozen = True
                 if not self._results:
                     await on_results([])

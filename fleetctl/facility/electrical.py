@@ -28,17 +28,12 @@ class Watts:
         return self.value is not None and self.known == self.parts
 
 
-@dataclass(frozen=True, slots=True)
-class RackLoad:
-    """One rack: its draw, its budget, and the share of it that comes by each feed."""
+class _Budgeted:
+    """Whatever draws power and has a budget, in watts."""
 
-    name: str
-    site: str
-    hall: str
+    __slots__ = ()
     draw: Watts
     budget_w: float | None
-    feeds: Mapping[str, float | None] = field(default_factory=dict)  # feed -> W now; None: not measured per side
-    nodes: int = 0
 
     @property
     def left_w(self) -> float | None:
@@ -49,13 +44,27 @@ class RackLoad:
 
     @property
     def used_pct(self) -> float | None:
+        """Draw as a share of the budget, %; None where either is unknown."""
         if self.draw.value is None or not self.budget_w:
             return None
         return 100 * self.draw.value / self.budget_w
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceLoad:
+class RackLoad(_Budgeted):
+    """One rack: its draw, its budget, and the share of it that comes by each feed."""
+
+    name: str
+    site: str
+    hall: str
+    draw: Watts
+    budget_w: float | None
+    feeds: Mapping[str, float | None] = field(default_factory=dict)  # feed -> W now; None: not measured per side
+    nodes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceLoad(_Budgeted):
     """A hall or a site: its racks added up. budget_w: None as soon as one rack declares none."""
 
     name: str
@@ -66,18 +75,6 @@ class PlaceLoad:
     nodes: int
     over: int  # racks over their budget
     stranded_w: float | None  # left in pieces too small for one more server; None: no server tells what it draws
-
-    @property
-    def left_w(self) -> float | None:
-        if self.draw.value is None or self.budget_w is None:
-            return None
-        return self.budget_w - self.draw.value
-
-    @property
-    def used_pct(self) -> float | None:
-        if self.draw.value is None or not self.budget_w:
-            return None
-        return 100 * self.draw.value / self.budget_w
 
 
 @dataclass(frozen=True, slots=True)

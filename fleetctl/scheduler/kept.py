@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
+from fleetctl import garbage
 from fleetctl.config.schema import Config
 from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.lease import Lease
 from fleetctl.scheduler.fleet_core import FleetCore
-from fleetctl.scheduler.live import asked_lately, collector_at_rest, load_fleet, with_conditions
+from fleetctl.scheduler.live import asked_lately, load_fleet, with_conditions
 from fleetctl.scheduler.placement import ChipFacts
 from fleetctl.scheduler.power import load_power
 from fleetctl.scheduler.queue import policy_of
@@ -40,7 +41,7 @@ class KeptFleet:
         now: int,
     ) -> None:
         self.inventory, self.config, self.chips = inventory, config, chips
-        with collector_at_rest():
+        with garbage.at_rest():
             self.core = FleetCore(load_fleet(conn, inventory, config, now, chips), (), policy_of(config)[0])
         self.leases: dict[str, Lease] = {}
         self._made_at = self._asked_at = now

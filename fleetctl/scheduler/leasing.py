@@ -13,6 +13,7 @@ from fleetctl.model.states import Admin
 from fleetctl.scheduler.placement import Placement
 from fleetctl.store.audit import append_audit
 from fleetctl.store.capacity import gone_cards
+from fleetctl.store.connections import whole_or_not
 from fleetctl.store.leases import count_live, end_lease, held_cards, held_hosts, insert_lease
 from fleetctl.store.nodes import list_admin, list_card_admin, list_outside
 from fleetctl.store.outside_requests import is_outside
@@ -112,13 +113,11 @@ def grant_many(
     desk = Desk(conn, config)
     leases, failed = [], {}
     for request, placement in starts:
-        conn.execute("SAVEPOINT one_grant")
         try:
-            leases.append(desk.grant(request, placement, now, who))
+            with whole_or_not(conn):
+                leases.append(desk.grant(request, placement, now, who))
         except ConflictError as error:
-            conn.execute("ROLLBACK TO one_grant")
             failed[request.id] = str(error)
-        conn.execute("RELEASE one_grant")
     return leases, failed
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 
+from fleetctl import garbage
 from fleetctl.config.schema import Config
 from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.admin import Wish
@@ -42,7 +41,7 @@ def load_snapshot(
     chips: Mapping[str, ChipFacts] | None = None,
 ) -> Snapshot:
     """One consistent snapshot, nodes in inventory order, with what is held. chips: the catalogue by chip name."""
-    with collector_at_rest():
+    with garbage.at_rest():
         snapshot = load_fleet(conn, inventory, config, now, chips)
         held: dict[str, dict[str, tuple[int, bool]]] = defaultdict(dict)
         leases: dict[str, set[str]] = defaultdict(set)
@@ -97,18 +96,6 @@ def load_fleet(
         green_pct={s.name: s.green_share_pct for s in sites if s.green_share_pct is not None},
         mix=asked_lately(conn, max((len(n.cards) for n in nodes.values()), default=0)),
     )
-
-
-@contextmanager
-def collector_at_rest() -> Iterator[None]:
-    """For a quarter of a million small objects that all stay: collecting in between finds nothing."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def asked_lately(conn: sqlite3.Connection, max_cards: int) -> tuple[tuple[TaskClass, float], ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from fleetctl.config.schema import Config
 from fleetctl.model.lease import Lease, Request
-from fleetctl.scheduler.placement import Placement, Snapshot
+from fleetctl.scheduler.placement import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,19 +124,6 @@ def in_order(
         return (CLASS_ORDER.get(request.cls, 1), turn, owed, place, request.submitted_at, request.id)
 
     return sorted(requests, key=key)
-
-
-def decide(
-    line: Sequence[Request],
-    snapshot: Snapshot,
-    leases: Sequence[Lease],
-    config: Config,
-    over_quota: Mapping[str, str] | None = None,
-) -> Decisions:
-    """Look at the line once, over a snapshot and the live leases. over_quota: request -> why its quota holds it back."""
-    from fleetctl.scheduler.fleet_core import FleetCore
-
-    return look_at(line, FleetCore(snapshot, leases, policy_of(config)[0]), leases, config, over_quota)
 
 
 def look_at(

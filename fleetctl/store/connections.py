@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -16,3 +17,16 @@ class Connections(Protocol):
 
         durable: on disk before it returns, so that a power cut does not lose a wish.
         """
+
+
+@contextmanager
+def whole_or_not(conn: sqlite3.Connection) -> Iterator[None]:
+    """A part of a transaction that is taken back alone when it raises; the rest of the transaction stands."""
+    conn.execute("SAVEPOINT part")
+    try:
+        yield
+    except BaseException:
+        conn.execute("ROLLBACK TO part")
+        conn.execute("RELEASE part")
+        raise
+    conn.execute("RELEASE part")

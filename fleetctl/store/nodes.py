@@ -96,12 +96,6 @@ def list_card_admin(conn: sqlite3.Connection) -> dict[tuple[str, str], CardAdmin
     return {(row[0], row[1]): _card(row) for row in conn.execute(f"SELECT {_CARD} FROM card_admin")}
 
 
-def get_card_admin(conn: sqlite3.Connection, host: str, card: str) -> CardAdmin:
-    """The record of one card; a new one, in service, when nobody ever touched it."""
-    row = conn.execute(f"SELECT {_CARD} FROM card_admin WHERE host = ? AND card = ?", (host, card)).fetchone()
-    return _card(row) if row else CardAdmin(host, card)
-
-
 def save_card_admin(conn: sqlite3.Connection, record: CardAdmin) -> None:
     """As save_admin, for a card."""
     values = (

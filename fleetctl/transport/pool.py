@@ -7,7 +7,6 @@ last failure at once until its backoff is over, so that a caller's round is not 
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -238,16 +237,6 @@ def kind_of(error: BaseException) -> ErrorKind:
         return ErrorKind(getattr(error, "kind", "") or ErrorKind.UNREACHABLE)
     except ValueError:
         return ErrorKind.UNREACHABLE
-
-
-def freeze_gc() -> None:
-    """Call once after the fleet is connected, and after many hosts came back.
-
-    A full garbage collection walks every object of 12,500 connections and stops the loop for 0.7 s. Freezing takes what
-    lives now out of all later collections; what dies all the same is freed by its reference count, cycles are not.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _heard(task: asyncio.Task[Session]) -> None:

@@ -19,7 +19,7 @@ from fleetctl.operations import (
     plan_undo,
 )
 from fleetctl.store.audit import iter_audit, verify_entries
-from fleetctl.store.nodes import get_admin, get_card_admin
+from fleetctl.store.nodes import get_admin, list_card_admin
 from fleetctl.store.plans import get_action, get_plan, list_plan_nodes, plan_json, plan_of
 from tests.fakes.fleet import ALICE, BOB, RULE, SchedulerFleet
 
@@ -117,11 +117,11 @@ def test_one_bad_card_of_eight_leaves_alone(fleet: SchedulerFleet) -> None:
     fleet.apply(plan)
     assert fleet.state("n01") is Admin.IN_SERVICE
     with fleet.db.read() as conn:
-        assert get_card_admin(conn, "n01", "n01-3").wish is Wish.DRAIN
+        assert list_card_admin(conn)["n01", "n01-3"].wish is Wish.DRAIN
     back = plan_resume(fleet.db, fleet.inventory, "n01", who=ALICE, now=1001, cards=["3"])
     fleet.apply(back)
     with fleet.db.read() as conn:
-        assert get_card_admin(conn, "n01", "n01-3").wish is Wish.SERVE
+        assert list_card_admin(conn)["n01", "n01-3"].wish is Wish.SERVE
 
 
 def test_a_card_that_is_not_there_is_named(fleet: SchedulerFleet) -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from fleetctl.config.schema import Config, Scheduling, Tenant
 from fleetctl.model.lease import Hold, Lease, LeaseState, Request, Shape
+from fleetctl.scheduler.fleet_core import FleetCore
 from fleetctl.scheduler.placement import CardView, NodeView, Snapshot, Window
-from fleetctl.scheduler.queue import Turns, decide, in_order, with_dues
+from fleetctl.scheduler.queue import Decisions, Turns, in_order, look_at, policy_of, with_dues
 
 CONFIG = Config(tenants=(Tenant("a", share=1.0), Tenant("b", share=2.0)))
 
@@ -49,6 +50,13 @@ def held(base: Snapshot, *leases: Lease) -> Snapshot:
             held_by = tuple(dict.fromkeys((*node.held_by, one.id)))
             nodes[hold.host] = replace(node, cards=cards, held_by=held_by)
     return replace(base, nodes=nodes)
+
+
+def decide(
+    line: list[Request], base: Snapshot, leases: list[Lease], config: Config, over: dict[str, str] | None = None
+) -> Decisions:
+    """One look at the line over a fleet read anew. over: request -> why its quota holds it back."""
+    return look_at(line, FleetCore(base, leases, policy_of(config)[0]), leases, config, over)
 
 
 def test_order_is_class_then_fair_share_then_age() -> None:
