@@ -21,6 +21,7 @@ from fleetctl.cli.app import run
 from fleetctl.errors import AuthError, UnreachableError
 from fleetctl.facility.endpoint import Credentials, parse_url
 from fleetctl.facility.source import Source, open_source
+from fleetctl.model.facility import EndpointReport
 from fleetctl_mqtt import session
 
 BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -110,8 +111,7 @@ async def test_the_last_value_of_every_point_over_one_session(broker: dict[str, 
     await publish(f"Value/{RACK}", value(41.0))
     await publish(f"Value/{RACK}", value(42.5))
     async with asyncio.timeout(20):
-        while (first := await whole.poll()).total_power_w != 42_500:
-            await asyncio.sleep(0)
+        first = await _poll_until(whole, lambda report: report.total_power_w == 42_500)
     second = await racks.poll()
     assert first.readings[0].where == "rack1 RackPower"
     assert second.total_power_w == 42_500
@@ -132,7 +132,7 @@ async def test_a_broker_that_ends_is_unreachable(broker: dict[str, Any]) -> None
     broker["process"].terminate()
     broker["process"].wait(10)
     with pytest.raises(UnreachableError):
-        await asyncio.wait_for(_poll_on(source), 20)
+        await asyncio.wait_for(_poll_until(source, lambda report: False), 20)
     await source.close()
     again = open_source(parse_url(f"mqtt://127.0.0.1:{broker['open']}?listen=0"))
     with pytest.raises(UnreachableError):
@@ -140,10 +140,12 @@ async def test_a_broker_that_ends_is_unreachable(broker: dict[str, Any]) -> None
     await again.close()
 
 
-async def _poll_on(source: Source) -> None:
+async def _poll_until(source: Source, told: Callable[[EndpointReport], bool]) -> EndpointReport:
     while True:
-        await source.poll()
-        await asyncio.sleep(0)
+        report = await source.poll()
+        if told(report):
+            return report
+        await asyncio.sleep(0)  # a poll of an open session does not wait: let the session hear
 
 
 async def _read(url: str, **more: Any) -> None:
