@@ -272,9 +272,11 @@ def total_power(decoded: Decoded) -> tuple[float, str] | None:
     """
     zero: tuple[float, str] | None = None
     for order in sorted(decoded.totals):
-        inputs = decoded.totals[order]
-        if inputs and all(w is not None for w, _ in inputs):
-            found = sum(w for w, _ in inputs if w is not None), " + ".join(o for _, o in inputs)
+        told: dict[str, float | None] = {}
+        for watts, oid in decoded.totals[order]:
+            told.setdefault(oid, watts)  # two maps may name one value
+        if None not in told.values():
+            found = sum(watts for watts in told.values() if watts is not None), " + ".join(told)
             if found[0] > 0:
                 return found
             zero = zero or found

@@ -2,8 +2,10 @@
 
 title = "APC rack PDU, first tables"        name = the file's name
 source = "PowerNet-MIB 4.5.7"               where the meaning is written down
-object_ids = ["1.3.6.1.4.1.318.1.3.4"]      prefixes of sysObjectID; [] where the device does not tell
-present = ["1.3.6.1.4.1.318.1.1.12"]        the map is tried where one of these subtrees is there
+base = "1.3.6.1.4.1.318.1.1.12"             OIDs that begin with a dot continue this one
+object_ids = ["1.3.6.1.4.1.318.1.3.4"]      prefixes of sysObjectID: no other device, unless it does not tell
+present = [".1", ".2"]                      the map is tried where one of these subtrees is there
+absent = [9999]                             numbers that mean nothing in every point
 replaces = ["ups-mib"]                      maps that must not be used beside this one
 vendor = "APC"
 
@@ -105,14 +107,15 @@ class DeviceMap:
     facts: Mapping[str, str] | None = None
 
 
-def _oid(text: Any, where: str) -> str:
-    oid = str(text).strip().lstrip(".")
+def _oid(text: Any, where: str, base: str = "") -> str:
+    told = str(text).strip()
+    oid = base + told if base and told.startswith(".") else told.lstrip(".")
     if not oid or not all(part.isdigit() for part in oid.split(".")):
         raise ConfigError(f"{where}: {text!r} is not an OID", hint="digits and dots only")
     return oid
 
 
-def _point(data: Mapping[str, Any], where: str) -> Point:
+def _point(data: Mapping[str, Any], where: str, base: str, absent: tuple[float, ...]) -> Point:
     known = {
         "oid", "column", "quantity", "unit", "where", "name", "scale", "offset", "digits", "unit_column", "units", "type",
         "quantities", "scales", "only", "absent", "total", "words", "bad", "index", "least", "most",
@@ -124,35 +127,39 @@ def _point(data: Mapping[str, Any], where: str) -> Point:
     if ("oid" in data) == ("column" in data):
         raise ConfigError(f"{where}: one of oid and column is needed", hint="oid is one value, column is a table's")
     only = data.get("only") or {}
+
+    def beside(key: str) -> str:
+        return _oid(data[key], where, base) if data.get(key) else ""
+
     return Point(
-        oid=_oid(data.get("oid") or data.get("column"), where),
+        oid=_oid(data.get("oid") or data.get("column"), where, base),
         is_column="column" in data,
         quantity=str(data.get("quantity", "state" if "words" in data else "")),
         unit=str(data.get("unit", "")),
         where=str(data.get("where", "{index}")),
-        name=_oid(data["name"], where) if data.get("name") else "",
+        name=beside("name"),
         scale=float(data.get("scale", 1.0)),
         offset=float(data.get("offset", 0.0)),
-        digits=_oid(data["digits"], where) if data.get("digits") else "",
-        unit_column=_oid(data["unit_column"], where) if data.get("unit_column") else "",
+        digits=beside("digits"),
+        unit_column=beside("unit_column"),
         units={str(k): str(v) for k, v in data["units"].items()} if "units" in data else None,
-        type=_oid(data["type"], where) if data.get("type", "index") != "index" else str(data.get("type", "")),
+        type="index" if data.get("type") == "index" else beside("type"),
         quantities={str(k): str(v) for k, v in data["quantities"].items()} if "quantities" in data else None,
         scales={str(k): float(v) for k, v in data["scales"].items()} if "scales" in data else None,
-        only_column=_oid(only["column"], where) if only else "",
+        only_column=_oid(only["column"], where, base) if only else "",
         only_values=tuple(str(v) for v in only.get("values", ())),
-        absent=tuple(float(v) for v in data.get("absent", ())),
+        absent=(*absent, *(float(v) for v in data.get("absent", ()))),
         total=int(data.get("total", 0)),
         words={str(k): str(v) for k, v in data["words"].items()} if "words" in data else None,
         bad=tuple(str(v) for v in data.get("bad", ())),
         index=data.get("index"),
         least=data.get("least"),
         most=data.get("most"),
-        power=_oid(data["power"], where) if data.get("power") else "",
+        power=beside("power"),
         total_type=str(data.get("total_type", "")),
         tenths_above=data.get("tenths_above"),
-        unless=_oid(data["unless"], where) if data.get("unless") else "",
-        rows=_oid(data["rows"], where) if data.get("rows") else "",
+        unless=beside("unless"),
+        rows=beside("rows"),
         unit_default=str(data.get("unit_default", "")),
         skip=str(data.get("skip", "")),
         only_name=str(data.get("only_name", "")),
@@ -166,17 +173,20 @@ def parse_map(text: str, name: str) -> DeviceMap:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"device map {name}: {error}", hint="docs/how-to/facility.md shows one") from None
+    base = _oid(data["base"], name) if data.get("base") else ""
+    absent = tuple(float(v) for v in data.get("absent", ()))
+    points = enumerate(data.get("point", ()), 1)
     return DeviceMap(
         name=name,
         title=str(data.get("title", name)),
         source=str(data.get("source", "")),
-        points=tuple(_point(p, f"device map {name}, point {i}") for i, p in enumerate(data.get("point", ()), 1)),
+        points=tuple(_point(p, f"device map {name}, point {i}", base, absent) for i, p in points),
         vendor=str(data.get("vendor", "")),
-        object_ids=tuple(_oid(o, name) for o in data.get("object_ids", ())),
-        present=tuple(_oid(o, name) for o in data.get("present", ())),
+        object_ids=tuple(_oid(o, name, base) for o in data.get("object_ids", ())),
+        present=tuple(_oid(o, name, base) for o in data.get("present", ())),
         replaces=tuple(data.get("replaces", ())),
         standard=bool(data.get("standard", False)),
-        facts={str(k): _oid(v, name) for k, v in data.get("facts", {}).items()},
+        facts={str(k): _oid(v, name, base) for k, v in data.get("facts", {}).items()},
     )
 
 

@@ -28,6 +28,12 @@ def _enterprise(oid: str) -> str:
     return ".".join(parts[:7]) if oid.startswith("1.3.6.1.4.1.") and len(parts) >= 7 else ""
 
 
+def _fits(device_map: DeviceMap, object_id: str) -> bool:
+    """False where the map is for products that the device says it is not."""
+    ids = device_map.object_ids
+    return not ids or not object_id or any(f"{object_id}.".startswith(f"{one}.") for one in ids)
+
+
 class SnmpSource:
     """One agent. The maps that fit are found once; `poll` reads their columns again."""
 
@@ -63,10 +69,10 @@ class SnmpSource:
         enterprise = _enterprise(object_id)
         known = known_maps(self.endpoint.maps)
         own = [m for m in known if enterprise and any(_enterprise(p) == enterprise for p in m.present)]
-        found = await self._present(own)
+        found = await self._present([m for m in own if _fits(m, object_id)])
         if not found or not enterprise:
             rest = [m for m in known if not m.standard and m not in own]
-            found += await self._present(rest)
+            found += await self._present([m for m in rest if _fits(m, object_id)])
         replaced = {name for m in found for name in m.replaces}
         found += await self._present([m for m in known if m.standard and m.name not in replaced])
         found = [m for m in found if m.name not in replaced]
@@ -80,13 +86,17 @@ class SnmpSource:
 
     async def _present(self, maps: list[DeviceMap]) -> list[DeviceMap]:
         client = self._open()
-        seen: dict[str, bool] = {}
+        seen: dict[str, bool] = {"": True}
+
+        async def is_there(oid: str) -> bool:
+            if oid not in seen:
+                seen[oid] = await client.first_below(oid) is not None
+            return seen[oid]
+
         out = []
         for device_map in maps:
             for oid in device_map.present:
-                if oid not in seen:
-                    seen[oid] = await client.first_below(oid) is not None
-                if seen[oid]:
+                if await is_there(_enterprise(oid)) and await is_there(oid):  # one question rules out a vendor's maps
                     out.append(device_map)
                     break
         return out

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetctl.errors import ConfigError
-from fleetctl.model.facility import SourceTrouble
+from fleetctl.facility.endpoint import parse_url
+from fleetctl.model.facility import EndpointReport, SourceTrouble
 from fleetctl_snmp.decode import Decoded, columns_of, decode, total_power
 from fleetctl_snmp.device_map import known_maps, load_map, parse_map, shipped_maps
-from fleetctl_snmp.source import column_full, tenths
+from fleetctl_snmp.source import SnmpSource, column_full, tenths
 
 E = "1.3.6.1.4.1."
 UPS = "1.3.6.1.2.1.33.1."
@@ -28,7 +29,7 @@ def by_oid(decoded: Decoded) -> dict[str, tuple[str, float, str]]:
 
 def test_every_shipped_map_is_whole() -> None:
     maps = shipped_maps()
-    assert len(maps) >= 35
+    assert len(maps) >= 100
     for one in maps:
         assert one.source, one.name
         assert one.present, one.name
@@ -111,6 +112,66 @@ def test_a_single_phase_ups_that_repeats_itself_three_times() -> None:
     g = E + "705.1.7."
     decoded = decode(load_map("mge-ups"), {g + "2.1.2": {"1": 2310, "2": 2310, "3": 2310}}, {g + "1.0": 1}, 0.0)
     assert [round(r.value, 1) for r in decoded.readings] == [231.0]
+
+
+def test_a_map_continues_its_base_and_shares_its_codes_for_nothing() -> None:
+    one = parse_map(
+        'base = "1.3.6.1.4.1.99"\nabsent = [9999]\nobject_ids = [".7"]\npresent = [".1"]\n'
+        'point = [ { column = ".1.1.2", quantity = "voltage", unit = "V", where = "{name}", name = ".1.1.1" } ]',
+        "x",
+    )
+    decoded = decode(one, {E + "99.1.1.2": {"1": 230, "2": 9999}, E + "99.1.1.1": {"1": b"L1", "2": b"L2"}}, {}, 0.0)
+    assert (one.object_ids, one.present) == ((E + "99.7",), (E + "99.1",))
+    assert [(r.where, r.value) for r in decoded.readings] == [("L1", 230)]
+    assert [u.where for u in decoded.unknown] == ["L2"]
+
+
+def test_one_value_named_by_two_maps_is_added_once() -> None:
+    decoded = Decoded(totals={1: [(300.0, "1.2.3"), (300.0, "1.2.3"), (200.0, "1.2.4")]})
+    assert total_power(decoded) == (500.0, "1.2.3 + 1.2.4")
+
+
+class Agent:
+    """An agent of these values; counts what it was asked."""
+
+    def __init__(self, values: dict[str, object]) -> None:
+        self.values, self.asked = values, 0
+
+    async def get(self, oids: list[str]) -> dict[str, object]:
+        return {o: self.values[o] for o in oids if o in self.values}
+
+    async def column(self, oid: str) -> dict[str, object]:
+        return {o[len(oid) + 1 :]: v for o, v in self.values.items() if o.startswith(oid + ".")}
+
+    async def first_below(self, oid: str) -> tuple[str, object] | None:
+        self.asked += 1
+        return next(((o, v) for o, v in self.values.items() if o.startswith(oid + ".")), None)
+
+    async def close(self) -> None: ...
+
+
+async def ask(values: dict[str, object]) -> tuple[EndpointReport, int]:
+    source = SnmpSource(parse_url("snmp://x"))
+    source._client = Agent(values)  # type: ignore[assignment]
+    return await source.read(), source._client.asked  # type: ignore[union-attr]
+
+
+async def test_a_product_takes_the_map_of_its_own_and_not_its_sisters() -> None:
+    values: dict[str, object] = {
+        "1.3.6.1.2.1.1.2.0": E + "34278.8.6",
+        E + "34278.1.7.0": 16295,
+        E + "34278.2.1.0": 10041,
+    }
+    report, _ = await ask(values)
+    assert report.device["map"] == "janitza-umg96"
+    assert [(r.quantity, round(r.value, 3)) for r in report.readings] == [("current", 16.295), ("power", 10041)]
+    assert report.total_power_w == 10041
+
+
+async def test_an_agent_that_says_nothing_of_itself_is_not_asked_for_every_map() -> None:
+    _, asked = await ask({"1.3.6.1.4.1.99999.1.0": 1})
+    makers = {p.split(".")[6] for m in shipped_maps() for p in m.present if p.startswith(E)}
+    assert asked < len(makers) + 12
 
 
 def test_a_zero_beside_a_load_is_no_measurement() -> None:
