@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import subprocess
-import sys
-import tempfile
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +16,10 @@ import pytest
 from fleetctl.config.schema import Ssh
 from fleetctl.model.host import Host
 from fleetctl.transport.ssh import SshTransport
-
-HOSTBED = Path(__file__).resolve().parents[2] / ".." / "shared" / "testbed" / "hosts" / "hostbed.py"
+from tests.fakes.hostbed import HOSTBED, LIMIT_S, Bed, running_bed
 
 # A checkout without ../shared has no bed; the servers in this process remain.
-collect_ignore = [] if HOSTBED.exists() else ["test_bed.py"]
+collect_ignore = [] if HOSTBED.exists() else ["test_bed.py", "test_collector_peers.py"]
 
 
 @dataclass
@@ -58,7 +54,7 @@ class Server:
                 "config": "",
                 "known_hosts": str(self.folder / "known_hosts"),
                 "identity_files": (str(self.user_key),),
-                "connect_timeout_s": 5.0,
+                "connect_timeout_s": LIMIT_S,
                 "connects_per_second": 10_000.0,
                 **more,
             }
@@ -210,42 +206,24 @@ async def make_listener() -> AsyncIterator[Callable[..., Any]]:
     await asyncio.sleep(0)
 
 
-class Bed:
-    """The bed of OpenSSH hosts, started once."""
+@pytest.fixture
+def unknown_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`*.invalid` means nothing at once, whatever name servers this machine has and however long they take."""
+    look_up = socket.getaddrinfo
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def found(host: Any, *more: Any, **options: Any) -> Any:
+        if str(host).endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up(host, *more, **options)
 
-    def __call__(self, verb: str, *words: str) -> None:
-        subprocess.run(
-            [sys.executable, HOSTBED, verb, "--dir", self.folder, *words], check=True, capture_output=True, timeout=120
-        )
-
-    @property
-    def hosts(self) -> list[Host]:
-        entries = json.loads((self.folder / "hosts.json").read_text())
-        return [Host(e["name"], e["site"]) for e in entries]
-
-    def settings(self, **more: Any) -> Ssh:
-        return Ssh(
-            **{
-                "config": str(self.folder / "ssh_config"),
-                "known_hosts": str(self.folder / "known_hosts"),
-                "connect_timeout_s": 2.0,
-                **more,
-            }
-        )
+    monkeypatch.setattr(socket, "getaddrinfo", found)
 
 
 @pytest.fixture(scope="session")
 def bed() -> Iterator[Bed]:
-    # Not below pytest's own folder: the hosts' users must be able to pass through.
-    with tempfile.TemporaryDirectory(prefix="bed") as folder:
-        Path(folder).chmod(0o755)
-        made = Bed(Path(folder) / "bed")
-        made("start", "-n", "6")
+    """Six OpenSSH hosts, started once, and the one that is nobody's."""
+    with running_bed("-n", "7") as made:
         yield made
-        made("stop", "--rm")
 
 
 @pytest.fixture

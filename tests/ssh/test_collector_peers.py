@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +15,8 @@ from fleetctl.model.report import ErrorKind
 from fleetctl.model.states import Reach
 from fleetctl.plugin import Plugin
 from fleetctl.transport.build import build_transports
+from tests.fakes.hostbed import LIMIT_S, running_bed
 
-BED = Path(os.environ.get("FLEETCTL_HOSTBED", "../shared/testbed/hosts/hostbed.py"))
 pytestmark = [pytest.mark.peers]
 
 
@@ -30,35 +25,22 @@ def nothing(output: Output) -> ProbeResult:
 
 
 @pytest.fixture
-def bed(tmp_path_factory):
-    if not BED.exists() or os.geteuid() != 0:
-        pytest.fail("needs root and the host testbed; FLEETCTL_HOSTBED says where hostbed.py is")
-    folder = tmp_path_factory.mktemp("bed")
-    for parent in (folder, *folder.parents):
-        if str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
-
-    def command(*words: str) -> None:
-        subprocess.run([sys.executable, str(BED), *words, "--dir", str(folder / "b")], check=True, capture_output=True)
-
-    command("start", "-n", "4")
-    yield folder / "b", command
-    command("stop", "--rm")
+def bed():
+    with running_bed("-n", "5") as made:
+        yield made
 
 
 async def test_states_of_real_hosts(bed):
-    folder, command = bed
-    hosts = json.loads((folder / "hosts.json").read_text())
-    names = [host["name"] for host in hosts]
+    names = [host.name for host in bed.hosts]
     config = Config(
-        sites=tuple(Site(name=site) for site in sorted({host["site"] for host in hosts})),
-        hosts=tuple(HostGroup(nodes=host["name"], site=host["site"]) for host in hosts),
+        sites=tuple(Site(name=site) for site in sorted({host.site for host in bed.hosts})),
+        hosts=tuple(HostGroup(nodes=host.name, site=host.site) for host in bed.hosts),
         poll=Poll(interval_s=1.0, quiet_interval_s=1.0),
         ssh=Ssh(
-            config=str(folder / "ssh_config"),
-            known_hosts=str(folder / "known_hosts"),
-            identity_files=(str(folder / "keys/client"),),
-            host_keys=str(folder / "accepted"),
+            config=str(bed.folder / "ssh_config"),
+            known_hosts=str(bed.folder / "known_hosts"),
+            identity_files=(str(bed.folder / "keys/client"),),
+            host_keys=str(bed.folder / "accepted"),
             connect_timeout_s=3.0,
         ),
     )
@@ -73,7 +55,7 @@ async def test_states_of_real_hosts(bed):
         changed.set()
 
     async def until(condition):
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(3 * LIMIT_S):
             while not condition():
                 changed.clear()
                 await changed.wait()
@@ -82,14 +64,14 @@ async def test_states_of_real_hosts(bed):
     try:
         await until(lambda: len(last) == 4 and all(r.reach is Reach.FRESH for r in last.values()))
         assert last[names[0]].facts["loop"] == "python"
-        await asyncio.to_thread(command, "fault", f"{names[0]}/nvidia-smi", "hardhang")
+        await asyncio.to_thread(bed, "fault", f"{names[0]}/nvidia-smi", "hardhang")
         await until(lambda: last[names[0]].reach is Reach.HUNG)
         assert last[names[0]].blocks[0].rows
         assert last[names[1]].reach is Reach.FRESH
-        await asyncio.to_thread(command, "fault", names[1], "down")
+        await asyncio.to_thread(bed, "fault", names[1], "down")
         await until(lambda: last[names[1]].reach is Reach.UNREACHABLE)
         assert last[names[1]].error in (ErrorKind.CLOSED, ErrorKind.UNREACHABLE, ErrorKind.TIMED_OUT)
-        await asyncio.to_thread(command, "heal", f"{names[0]}/nvidia-smi")
+        await asyncio.to_thread(bed, "heal", f"{names[0]}/nvidia-smi")
         await until(lambda: last[names[0]].reach is Reach.FRESH)
     finally:
         task.cancel()

@@ -16,6 +16,7 @@ from fleetctl.model.host import Host
 from fleetctl.model.report import ErrorKind
 from fleetctl.transport import accounts
 from fleetctl.transport.pool import Connections
+from tests.fakes.hostbed import LIMIT_S
 
 
 async def failure(transport: Any, host: Host) -> FleetctlError:
@@ -28,25 +29,30 @@ async def failure(transport: Any, host: Host) -> FleetctlError:
 
 @pytest.fixture
 def transport(server: Any, make_transport: Callable[..., Any]) -> Any:
-    return make_transport(server.settings(connect_timeout_s=1.0))
+    return make_transport(server.settings())
 
 
 async def test_refused(transport: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    error = await failure(transport, Host("gpu1", "s", address="127.0.0.1", port=port, user="ops"))
+    with socket.socket() as deaf:  # bound, so that nobody else takes the port, and not listening
+        deaf.bind(("127.0.0.1", 0))
+        there = Host("gpu1", "s", address="127.0.0.1", port=deaf.getsockname()[1], user="ops")
+        error = await failure(transport, there)
     assert error.kind == ErrorKind.UNREACHABLE
     assert "refused" in str(error)
 
 
+@pytest.mark.usefixtures("unknown_names")
 async def test_a_name_that_means_nothing(transport: Any) -> None:
     error = await failure(transport, Host("gpu1", "s", address="gpu1.invalid"))
     assert error.kind == ErrorKind.RESOLVE
     assert "'gpu1.invalid' resolves to nothing" in str(error)
 
 
-async def test_a_port_that_says_nothing(transport: Any, make_listener: Callable[..., Any]) -> None:
-    port = await make_listener(lambda reader, writer: asyncio.sleep(60))
+async def test_a_port_that_says_nothing(
+    server: Any, make_transport: Callable[..., Any], make_listener: Callable[..., Any]
+) -> None:
+    port = await make_listener(lambda reader, writer: asyncio.sleep(3600))
+    transport = make_transport(server.settings(connect_timeout_s=1.0))
     error = await failure(transport, Host("gpu1", "s", address="127.0.0.1", port=port))
     assert isinstance(error, TimedOutError)
     assert "nothing was said within 1 s" in str(error)
@@ -144,7 +150,7 @@ async def test_giving_up_leaves_nothing_behind(transport: Any, make_listener: Ca
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         reached.put_nowait(None)
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     port = await make_listener(silent)
     for _ in range(20):
@@ -164,7 +170,7 @@ async def test_silent_hosts_do_not_hold_the_others_up(
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         reached.put_nowait(None)
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     port = await make_listener(silent)
     transport = make_transport(server.settings(connect_timeout_s=30.0), site_limits={"s": 2})
@@ -172,7 +178,7 @@ async def test_silent_hosts_do_not_hold_the_others_up(
     hung = [asyncio.create_task(transport.connect(host)) for host in hosts]
     for _ in range(2):
         await reached.get()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         session = await transport.connect(server.host())
     await session.close()
     for task in hung:

@@ -15,6 +15,7 @@ from fleetctl.errors import AuthError, UnreachableError
 from fleetctl.model.probe import Outcome
 from fleetctl.model.report import ErrorKind
 from fleetctl.transport import bastions
+from tests.fakes.hostbed import LIMIT_S
 
 
 def jump_config(tmp_path: Path, text: str) -> str:
@@ -62,7 +63,7 @@ async def test_a_lost_jump_host_is_made_again(
     transport = make_transport(inner.settings(config=jump_config(tmp_path, block("bastion", bastion))))
     first = await transport.connect(inner.host("gpu1", jump="bastion"))
     bastion.connections[0].abort()
-    assert (await first.run("hang", timeout_s=5)).outcome is Outcome.LOST
+    assert (await first.run("hang", timeout_s=LIMIT_S)).outcome is Outcome.LOST
     assert first.closed
     second = await transport.connect(inner.host("gpu1", jump="bastion"))
     assert len(bastion.connections) == 2
@@ -99,6 +100,7 @@ async def test_a_dead_jump_host_is_tried_once_for_all_behind_it(
     assert len(bastion.connections) == 1
 
 
+@pytest.mark.usefixtures("unknown_names")
 async def test_what_a_jump_host_says(
     make_server: Callable[..., Any], make_transport: Callable[..., Any], tmp_path: Path
 ) -> None:
