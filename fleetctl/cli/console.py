@@ -33,8 +33,8 @@ def open_console() -> None:
 @contextlib.contextmanager
 def _engine(config: Config, path: Path) -> Iterator[None]:
     """An engine for as long as the console is open, unless one runs already. The console does not wait for it, except
-    for the first database of all; it says itself when no engine lives."""
-    from fleetctl.engine.child import ensure_engine, wait_until_running
+    for a store that is not there yet or of an older schema; it says itself when no engine lives."""
+    from fleetctl.engine.child import ensure_engine, is_readable, wait_until_running
 
     database = Path(config.store.path)
     try:
@@ -45,7 +45,7 @@ def _engine(config: Config, path: Path) -> Iterator[None]:
         yield
         return
     try:
-        if not database.exists():
+        if not is_readable(database):
             wait_until_running(child, database)
         yield
     finally:

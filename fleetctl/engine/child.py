@@ -12,8 +12,10 @@ from pathlib import Path
 
 from fleetctl.engine.lock import is_running, lock_path
 from fleetctl.errors import FleetctlError, NotFoundError
+from fleetctl.store.database import Database
+from fleetctl.store.engine_row import engine_row
 
-_START_WAIT_S = 10.0
+_START_WAIT_S = 60.0
 _LOG_BYTES = 16 << 20
 
 
@@ -69,8 +71,18 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o640)
 
 
+def is_readable(database: Path) -> bool:
+    """Whether the store can be read now: it is there, whole, and of our schema."""
+    try:
+        Database.open(database, write=False).close()
+    except FleetctlError:
+        return False
+    return True
+
+
 def wait_until_running(child: subprocess.Popen[bytes], database: Path) -> None:
-    """Return once the child holds the lock. Raises FleetctlError with its last words when it ended instead."""
+    """Return once the child has opened its store: a new or older one it brings up to date first. One that takes very
+    long is left to it. Raises FleetctlError with its last words when it ended instead."""
     deadline = time.monotonic() + _START_WAIT_S
     while time.monotonic() < deadline:
         if child.poll() is not None:
@@ -79,13 +91,25 @@ def wait_until_running(child: subprocess.Popen[bytes], database: Path) -> None:
                 f"the engine ended at once: {words[-1] if words else f'exit {child.returncode}'}",
                 hint=f"all it said: {log_path(database)}",
             )
-        if is_running(database) and database.exists() and database.stat().st_size > 0:
+        if is_running(database) and _has_begun(child.pid, database):
             return
         time.sleep(0.05)
-    raise FleetctlError("the engine did not start in time", hint=f"see {log_path(database)}")
+    if not is_running(database):
+        raise FleetctlError("the engine did not start in time", hint=f"see {log_path(database)}")
 
 
-def stop_engine(database: Path, timeout_s: float = 20.0) -> int:
+def _has_begun(pid: int, database: Path) -> bool:
+    if not database.with_name(database.name + "-wal").exists():
+        return False  # a reader would be in its way while it turns a new file into one with a log
+    try:
+        with Database.open(database, write=False) as db, db.read() as conn:
+            row = engine_row(conn)
+    except FleetctlError:
+        return False
+    return row is not None and row.pid == pid
+
+
+def stop_engine(database: Path, timeout_s: float = 60.0) -> int:
     """Ask the running engine to stop and wait for it; returns its pid. Raises NotFoundError when none runs."""
     if not is_running(database):
         raise NotFoundError("no engine runs", hint="`fleetctl engine start` starts one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 from fleetctl.errors import ConflictError, StoreReadOnlyError
+
+_GLANCES = 500  # ten seconds of them
 
 
 def lock_path(database: Path) -> Path:
@@ -54,12 +57,14 @@ class EngineLock:
 
 
 def _lock(fd: int) -> None:
-    """Take it at once, or after a glance of `is_running` of another process has passed. Raises OSError."""
-    for _ in range(3):
-        try:
+    """Take it at once, or when the glances of `is_running` of other processes have passed, however long the machine
+    keeps those from going on. Raises OSError: an engine holds it."""
+    for _ in range(_GLANCES):
+        with contextlib.suppress(BlockingIOError):
             return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.02)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # a glance lets us glance, too; an engine does not
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        time.sleep(0.02)
     return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

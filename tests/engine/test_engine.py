@@ -14,10 +14,12 @@ from fleetctl.store.database import Database
 from fleetctl.store.hosts import list_host_states
 from tests.fakes.live_fleet import Fleet, engine, environment, fleetctl
 
+ROUNDS = 300  # of a second: a busy machine needs more of them than it should
+
 
 def test_headless_demo_polls_and_prints() -> None:
     command = [sys.executable, "-m", "fleetctl", "demo", "--headless", "--hosts", "6", "--rounds", "2", "-o", "json"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
     assert told["nodes"] == 6
@@ -46,21 +48,27 @@ def test_every_fault_is_told_apart(fleet: Fleet) -> None:
         "lg-h100-08": "ecc_uncorrected",
     }
     config = fleet(20, faults)
+    silent = dict.fromkeys(("lg-h100-01", "lg-h100-02", "lg-h100-07"), Reach.UNREACHABLE)
     with engine(config) as running:
-        for _ in range(60):  # rounds; a busy machine needs more of them
+        for _ in range(ROUNDS):
             running.wait_for("collector: round")
-            rules = open_rules(config.with_name("fleet.db"))
-            if all(rule in rules.get(host, ()) for host, rule in expected.items()):
+            rules, reach = open_rules(config.with_name("fleet.db")), reaches(config.with_name("fleet.db"))
+            found = {host: rule for host, rule in expected.items() if rule in rules.get(host, ())}
+            answers = reach["lg-h100-03"] in (Reach.HUNG, Reach.FRESH)
+            if found == expected and silent.items() <= reach.items() and answers:
                 break
         nodes = {row["name"]: row for row in json.loads(fleetctl(config, "nodes", "-o", "json").stdout)}
-    with Database.open(config.with_name("fleet.db"), write=False) as db, db.read() as conn:
-        # As stored: what `nodes` prints of a fleet with rounds of a second is "unknown" when a busy machine is late.
-        reach = {state.name: state.reach for state in list_host_states(conn)}
-    assert {host: rule for host, rule in expected.items() if rule in rules.get(host, ())} == expected
+    assert found == expected
     assert "cards_missing" not in rules["lg-h100-03"], "a hung tool is not a lost card"
-    assert reach["lg-h100-01"] == reach["lg-h100-02"] == reach["lg-h100-07"] == Reach.UNREACHABLE
-    assert reach["lg-h100-03"] in (Reach.HUNG, Reach.FRESH)
+    assert silent.items() <= reach.items()
+    assert answers, "a host with a hung tool is not a silent one"
     assert nodes["lg-h100-04"]["cards_found"] == 7
+
+
+def reaches(database: Path) -> dict[str, Reach]:
+    """As stored: what `nodes` prints of a fleet with rounds of a second is "unknown" when a busy machine is late."""
+    with Database.open(database, write=False) as db, db.read() as conn:
+        return {state.name: state.reach for state in list_host_states(conn)}
 
 
 def open_rules(database: Path) -> dict[str, set[str]]:
@@ -100,7 +108,7 @@ def test_sigkill_at_any_moment_loses_nothing(fleet: Fleet) -> None:
             running.child.wait()
         assert newest(database) >= before
     with engine(config) as running:
-        for _ in range(60):  # rounds; on a busy machine the first ones close before anybody has answered
+        for _ in range(ROUNDS):  # on a busy machine the first ones close before anybody has answered
             running.wait_for("collector: round")
             if newest(database) > before:
                 break

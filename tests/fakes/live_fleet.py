@@ -45,7 +45,7 @@ def environment(config: Path) -> dict[str, str]:
 def fleetctl(config: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """One command as a user types it."""
     command = [sys.executable, "-m", "fleetctl", *words]
-    return subprocess.run(command, env=environment(config), capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=environment(config), capture_output=True, text=True, timeout=600, check=False)
 
 
 class RunningEngine:
@@ -76,4 +76,4 @@ def engine(config: Path) -> Iterator[RunningEngine]:
     finally:
         if running.child.poll() is None:
             running.child.terminate()
-        running.child.communicate(timeout=30)
+        running.child.communicate(timeout=600)
