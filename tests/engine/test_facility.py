@@ -61,9 +61,12 @@ async def test_what_is_wrong_with_the_building_is_on_the_overview(fleet: Fleet) 
 
 def test_a_round_of_cron_asks_the_building_too(fleet: Fleet) -> None:
     path = fleet(12, FAULTS)
-    fleetctl(path, "poll", "--quiet")  # exit 1: a simulated host may be late on a busy machine
     config = load_config(path)
-    assert {"facility.leak", "facility.flow_lost"} <= rules(config)
+    for _round in range(20):
+        fleetctl(path, "poll", "--quiet")  # a simulated host or device may be late on a busy machine
+        if rules(config) >= {"facility.leak", "facility.flow_lost"}:
+            break
+    assert rules(config) >= {"facility.leak", "facility.flow_lost"}
     with Database.open(config.store.path, write=False) as db, db.read() as conn:
         states = {state.name: state for state in list_endpoints(conn)}
     assert states.keys() == endpoints(config, build_inventory(config)).keys()

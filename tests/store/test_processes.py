@@ -74,19 +74,20 @@ def test_notes_of_a_second_process_and_readers_beside_a_busy_writer(tmp_path: Pa
     with writer(path, 100) as child:
         said(child)
         with Database.open(path, write=True) as mine, Database.open(path, write=False) as viewer:
-            seen = set()
+            seen = {0}
             for n in range(40):
                 if n % 8 == 0:
-                    said(child)  # both go on at the same time
+                    while int(said(child)) <= max(seen):  # both go on at the same time
+                        pass
                 with mine.write(durable=True) as conn:
                     append_event(conn, n * 10_000, "operator", f"note {n}", "drained by hand")
                 with viewer.read() as conn:
-                    seen.add(conn.execute("SELECT max(slot) FROM hosts").fetchone())
+                    seen.add(conn.execute("SELECT max(slot) FROM hosts").fetchone()[0])
                     assert conn.execute("SELECT count(*) % 800 FROM card_samples").fetchone() == (0,)
             backup(viewer, tmp_path / "copy.db")
             with viewer.read() as conn:
                 assert len(list_events(conn, kinds=("operator",))) == 40
-        assert len(seen) > 1
+        assert len(seen) > 5
         said(child)
     with Database.open(tmp_path / "copy.db", write=False) as copy:
         assert check(copy) == []

@@ -87,7 +87,7 @@ def test_processes_race_for_the_last_card(tmp_path: Path) -> None:
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    won = [int(racer.communicate(timeout=120)[0]) for racer in racers]
+    won = [int(racer.communicate(timeout=600)[0]) for racer in racers]
     assert sum(won) == 1
     with Database.open(path, write=False) as db, db.read() as conn:
         assert len([x for x in list_leases(conn) if x.hosts == ("n01",)]) == 2

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
@@ -33,7 +34,7 @@ cards = 8
 [store]
 path = "{path}"
 """
-LIMIT_S = 60.0  # only so that a broken console ends the test at all
+LIMIT_S = 300.0  # only so that a broken console ends the test at all
 
 
 class Terminal:
@@ -71,15 +72,27 @@ class Terminal:
             if time.monotonic() > end or not self.read():
                 raise AssertionError(f"no {words!r} on the screen:\n{self.text}")
 
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.fd >= 0:  # it has not ended by itself
+            os.kill(self.pid, signal.SIGKILL)
+            self._reap()
+
     def press(self, keys: bytes) -> None:
         os.write(self.fd, keys)
 
     def ended(self) -> int:
         end = time.monotonic() + LIMIT_S
-        while time.monotonic() < end and self.read():
-            pass
+        while self.read():
+            assert time.monotonic() < end, f"it does not end:\n{self.text}"
+        return self._reap()
+
+    def _reap(self) -> int:
         _pid, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
+        self.fd = -1
         return os.waitstatus_to_exitcode(status)
 
 
@@ -91,8 +104,7 @@ def test_from_the_command_line_to_a_node_and_out(tmp_path: Path, extra: dict[str
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8", **extra}
     command = [sys.executable, "-m", "fleetctl", "-C", str(tmp_path / "fleet.toml")]
     # Somebody else polls this store, so that the console starts no engine of its own.
-    with EngineLock(path):
-        terminal = Terminal(command, environ, 80, 24)
+    with EngineLock(path), Terminal(command, environ, 80, 24) as terminal:
         terminal.until("48 nodes")
         terminal.until("Xid 79")
         terminal.press(b":gpu003\r")
