@@ -10,7 +10,7 @@ import json
 import re
 import ssl
 from asyncio.sslproto import SSLProtocol
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
@@ -21,7 +21,6 @@ from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError,
 from fleetctl.facility.endpoint import Endpoint
 
 MAX_BODY_BYTES = 4 * 1024 * 1024  # the largest real body seen is 0.5 MB (an expanded DGX collection)
-MAX_SOCKETS = 2  # several BMCs drop a third one
 LARGE_BODY_BYTES = 1024 * 1024  # no real one ever waits
 LARGE_AT_ONCE = 4  # of all services together: what a thousand sick BMCs may hold of our memory
 _RETRY_STATUS = (503, 429)
@@ -84,6 +83,8 @@ class RedfishSession:
         self.gets = 0
         self.received = 0  # bytes of all answers
         self._client: aiohttp.ClientSession | None = None
+        self._second: aiohttp.ClientSession | None = None  # for as long as `two_sockets`
+        self._busy = False  # somebody uses the first
         self._token = ""
         self._session_path = ""
         self._refused = False
@@ -110,17 +111,39 @@ class RedfishSession:
                 f"cannot use {self.endpoint.tls_ca}: {error}", hint="a PEM file of CA certificates"
             ) from None
 
-    def _http(self) -> aiohttp.ClientSession:
+    def _socket(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=1, ssl=self._trust(), keepalive_timeout=75),
+            timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout_s),
+            # Small answers are not worth packing: unpacking them costs us and, more so, the BMC
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", "OData-Version": "4.0"},
+            cookie_jar=aiohttp.DummyCookieJar(),  # the session is a token in a header
+            trust_env=False,
+        )
+
+    @contextlib.asynccontextmanager
+    async def two_sockets(self) -> AsyncIterator[None]:
+        """Two questions at once while the block lasts; several BMCs drop a third socket. It is closed then: a pool would
+        use both in turn for ever, which is 45 KiB over TLS and one of the few sessions of the BMC's web server."""
+        self._second = self._socket()
+        try:
+            yield
+        finally:
+            second, self._second = self._second, None
+            await second.close()
+
+    @contextlib.contextmanager
+    def _free_socket(self) -> Iterator[aiohttp.ClientSession]:
+        if self._second is not None and self._busy:
+            yield self._second
+            return
         if self._client is None:
-            self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_SOCKETS, ssl=self._trust(), keepalive_timeout=75),
-                timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout_s),
-                # Small answers are not worth packing: unpacking them costs us and, more so, the BMC
-                headers={"Accept": "application/json", "Accept-Encoding": "identity", "OData-Version": "4.0"},
-                cookie_jar=aiohttp.DummyCookieJar(),  # the session is a token in a header
-                trust_env=False,
-            )
-        return self._client
+            self._client = self._socket()
+        self._busy = True
+        try:
+            yield self._client
+        finally:
+            self._busy = False
 
     async def _login(self) -> None:
         """A session, or Basic where the service offers none. A refused password is not tried again."""
@@ -228,19 +251,26 @@ class RedfishSession:
     async def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None, headers: dict[str, str]
     ) -> tuple[int, Mapping[str, str], bytes]:
+        """(status, headers, body); a GET that is sent elsewhere in the service goes there, once."""
+        status, said, data = await self._exchange(method, path, body, headers)
+        target = said.get("Location", "") if method == "GET" and status in (301, 302, 307, 308) else ""
+        if target.startswith("/") and target != path:
+            return await self._exchange(method, target, body, headers)
+        return status, said, data
+
+    async def _exchange(
+        self, method: str, path: str, body: Mapping[str, Any] | None, headers: dict[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes]:
         if not path.startswith("/"):  # `https://bmc` + `@elsewhere/` would take the password elsewhere
             raise MissingError(f"{path[:80]!r} is no path of {self.base}", hint="a defect of the firmware, or worse")
         try:
-            async with self._http().request(
-                method, self.base + path, json=body, headers=headers, allow_redirects=False
-            ) as response:
-                if response.status in (301, 302, 307, 308) and method == "GET":
-                    target = response.headers.get("Location", "")
-                    if target.startswith("/") and target != path and not headers.get("x-redirected"):
-                        return await self._send(method, target, body, {**headers, "x-redirected": "1"})
-                if (response.content_length or 0) > MAX_BODY_BYTES:
-                    raise ParseError(f"{path}: {response.content_length} bytes are too many", hint="not read")
-                return response.status, response.headers, await self._body(path, response)
+            with self._free_socket() as http:
+                async with http.request(
+                    method, self.base + path, json=body, headers=headers, allow_redirects=False
+                ) as response:
+                    if (response.content_length or 0) > MAX_BODY_BYTES:
+                        raise ParseError(f"{path}: {response.content_length} bytes are too many", hint="not read")
+                    return response.status, response.headers, await self._body(path, response)
         except (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError) as error:
             await self._untrusted(error)
         except aiohttp.ClientSSLError as error:

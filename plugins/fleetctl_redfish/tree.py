@@ -72,6 +72,12 @@ class Walk:
             raise ParseError(f"{self.session.base} names no Chassis and no equipment", hint="is it a Redfish service?")
         for path in _links(root, "ServiceRoot"):
             self._want(path)
+        async with self.session.two_sockets():
+            await self._side_by_side()
+        if not any(p.count("/") > 3 for p in self.tree) and self.findings:
+            raise UnreachableError(f"{self.session.base}: {self.findings[0].text}", hint="it is asked again later")
+
+    async def _side_by_side(self) -> None:
         workers = [asyncio.create_task(self._work()) for _ in range(2)]
         try:
             done = asyncio.create_task(self._todo.join())
@@ -84,8 +90,6 @@ class Walk:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-        if not any(p.count("/") > 3 for p in self.tree) and self.findings:
-            raise UnreachableError(f"{self.session.base}: {self.findings[0].text}", hint="it is asked again later")
 
     @property
     def failing(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 from hypothesis import given
@@ -92,6 +94,10 @@ class Service:
             **TREE,
         }
         self.asked: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def two_sockets(self) -> AsyncIterator[None]:
+        yield
 
     async def get(self, target: str) -> dict[str, Any]:
         self.asked.append(target)

@@ -49,7 +49,13 @@ class Bmc:
         self.asked: list[str] = []
         self.logins = 0
         self.password = "right"
+        self.runner: web.AppRunner | None = None
         self.ended: list[str] = []  # tokens of sessions that the BMC has forgotten
+
+    @property
+    def sockets(self) -> int:
+        """How many stand open now."""
+        return len(self.runner.server.connections) if self.runner and self.runner.server else 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path.rstrip("/")
@@ -75,7 +81,7 @@ class Bmc:
 async def serving(bmc: Bmc) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", bmc.handle)
-    runner = web.AppRunner(app, access_log=None)
+    runner = bmc.runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -449,6 +455,41 @@ async def test_a_link_never_takes_the_password_elsewhere(elsewhere: str) -> None
         finally:
             await session.close()
     assert other.asked == []
+
+
+async def test_a_walk_uses_two_sockets_and_a_poll_keeps_one() -> None:
+    """Thermal is held back until Power is asked, too: one socket would wait for ever."""
+    bmc, both = Bmc(), asyncio.Barrier(2)
+
+    async def together(request: web.Request) -> web.StreamResponse:
+        if both.n_waiting or not most:  # the first time only
+            most.append(bmc.sockets)
+            await both.wait()
+        return web.json_response(bmc.tree[request.path])
+
+    most: list[int] = []
+    bmc.odd[f"{CH}/Power"] = bmc.odd[f"{CH}/Thermal"] = together
+    async with serving(bmc) as url, asyncio.timeout(10):
+        source = RedfishSource(parse_url(url))
+        report = await source.read()
+        assert (report.total_power_w, most[-1]) == (614, 2)
+        for _ in range(3):
+            assert (await source.poll()).total_power_w == 614
+        assert bmc.sockets == 1
+        await source.close()
+
+
+async def test_a_redirect_with_a_long_body_does_not_hold_the_one_socket() -> None:
+    bmc = Bmc()
+
+    async def moved(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=308, headers={"Location": CH}, body=b" " * 1_000_000)
+
+    bmc.odd["/redfish/v1/old"] = moved
+    async with serving(bmc) as url:
+        session = RedfishSession(parse_url(url, timeout_s=10))
+        assert (await session.get("/redfish/v1/old"))["ChassisType"] == "RackMount"
+        await session.close()
 
 
 async def test_asyncio_sets_little_aside_for_each_tls_connection() -> None:
