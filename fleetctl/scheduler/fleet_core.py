@@ -112,18 +112,19 @@ class FleetCore:
         """Where it would go now without delaying what is promised, () when nowhere."""
         allowed = self.allowed(request)
         end = np.inf if request.duration_s is None else float(self.now + request.duration_s)
-        barred = [p.nodes for p in beside if p.bars(end)]
+        kind = self.kind(request.shape)
+        barred = [p.barred(kind) for p in beside if p.bars(end)]
         if barred:
             free = ~np.logical_or.reduce(barred)
             allowed = free if allowed is None else free & allowed
-        return self.packer.choose(self.kind(request.shape), allowed)
+        return self.packer.choose(kind, allowed)
 
     def promise(self, request: Request, taken: Sequence[Promise]) -> Promise | None:
         """When and where it could begin beside what others were promised."""
         free = None
         if taken:
             free = ~np.logical_or.reduce([p.nodes for p in taken])
-        return self.ends.promise(self.kind(request.shape), self.now, free, self.ready(request))
+        return self.ends.promise(self.kind(request.shape), self.now, free, self.ready(request), taken)
 
     # ---- what happens
 
@@ -136,7 +137,7 @@ class FleetCore:
         job = next(self._jobs)
         self._held[name] = (shares, end, start, names)
         self._job_of[name], self._name_of[job] = job, name
-        self.ends.start(job, shares, end)
+        self.ends.start(job, shares, end, start)
 
     def end(self, name: str) -> None:
         """It is over, if it was there."""
@@ -233,7 +234,14 @@ class FleetCore:
         card_w = [self.packer.power.card(node.chip or "").rated_w for node in self._views]
         cards = np.array([len(node.cards) for node in self._views], dtype=np.int64)
         limits = self.snapshot.limits
-        room = Headroom([node.host for node in self._views], limits, np.array(card_w, dtype=np.float64), cards)
+        room = Headroom(
+            [node.host for node in self._views],
+            limits,
+            np.array(card_w, dtype=np.float64),
+            cards,
+            idle_share=IDLE_SHARE,
+            measured_at=self.snapshot.limits_at,
+        )
         for shares, _end, start, _names in self._held.values():
             if start >= self.snapshot.limits_at:
                 room.take(shares)

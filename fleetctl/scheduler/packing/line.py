@@ -105,11 +105,14 @@ class Line:
             (_key, job), place, looked = heapq.heappop(heads)
             bucket = buckets[place]
             expected, may = asker.expected(job), asker.allowed(job)
-            barred = [p.nodes for p in promises if p.bars(now + expected)]
+            longer = [p for p in promises if p.bars(now + expected)]
+            barred = [p.barred(bucket.kind) for p in longer]
             allowed = _without(may, barred)
             shares = packer.choose(bucket.kind, allowed)
             if shares:
                 del bucket.jobs[looked]
+                for promise in longer:
+                    promise.take(shares)
                 asker.start(job, shares, expected)
                 look.starts += 1
             else:
@@ -118,16 +121,16 @@ class Line:
                     break
                 gang = packer.is_gang(bucket.kind)
                 held = gang and gangs < order.gangs_held and looked == 0
-                dated = [p.nodes for p in promises if np.isfinite(p.at)]
+                dated = [p for p in promises if np.isfinite(p.at)]
                 if held or order.promises_all or not dated:
-                    free = _without(may, [*dated, *barred])
-                    promise = self._ends.promise(bucket.kind, now, free, asker.ready(job))
-                    if promise is not None:
-                        promises.append(promise)
-                        look.promises.append((job, promise))
+                    free = _without(may, [p.nodes for p in (*dated, *longer)])
+                    made = self._ends.promise(bucket.kind, now, free, asker.ready(job), dated)
+                    if made is not None:
+                        promises.append(made)
+                        look.promises.append((job, made))
                         if order.keeps_turn and not dated:
                             _keep_turn(bucket, looked)
-                        gangs += gang and bool(np.isfinite(promise.at))
+                        gangs += gang and bool(np.isfinite(made.at))
                 if allowed is None or gang:
                     continue  # no room at all: nor for the others of its class
                 looked += 1

@@ -118,6 +118,17 @@ class Packer(FreeState):
                 found.append((members, need))
         return found
 
+    def would_fit(self, kind: TaskClass, node: int, cards: Sequence[int], cpu_milli: int, memory_mib: int) -> bool:
+        """Would one member fit on a node with so much free of its cards, CPU and memory, within its power cap?"""
+        has = self.nodes[node]
+        if cpu_milli < kind.cpu_milli or memory_mib < kind.memory_mib:
+            return False
+        choices = self._scores.choices_of(kind, tuple(sorted(cards, reverse=True)))
+        if has.power_cap_w is None:
+            return bool(choices)
+        cpu_w = one_cpu_w(has.cpu_milli, cpu_milli - kind.cpu_milli)
+        return any(self.power.cards_w(has.model, left) + cpu_w <= has.power_cap_w for left, _ in choices)
+
     def fitting(self, kind: TaskClass, allowed: Mask | None = None) -> Mask:
         """Nodes that would take one member of it now, headroom left aside."""
         found: Mask = self._scores.current(kind).scores < NO

@@ -108,7 +108,7 @@ def test_a_refusal_names_the_feed_and_what_began_meanwhile_counts(fleet: Schedul
     # 5.6 kW more on r1: feed b would carry 6 + 5.6 kW of its 12 should feed a fail; the next 5.6 are too much
     again = make_request(fleet.config, "lab", ask, who=ALICE, now=1030)
     answer = quote(fleet.db, fleet.inventory, again, now=1030, config=fleet.config, chips=CHIPS)
-    assert answer.placement is None
+    assert answer.at == 1000 + 86_400  # when the lease that draws it ends
     free = next(host for host in ("n1", "n2") if "cards free" not in answer.refusals[host])
     assert answer.refusals[free].startswith(
         "feed b (side B), should feed a fail, has 400 W left, this would add 5600 W"

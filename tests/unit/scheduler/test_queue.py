@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from fleetctl.config.schema import Config, Scheduling, Tenant
 from fleetctl.model.lease import Hold, Lease, LeaseState, Request, Shape
 from fleetctl.scheduler.fleet_core import FleetCore
-from fleetctl.scheduler.placement import CardView, NodeView, Snapshot, Window
+from fleetctl.scheduler.packing.limits import Limit
+from fleetctl.scheduler.packing.task import TaskClass
+from fleetctl.scheduler.placement import CardView, ChipFacts, NodeView, Snapshot, Window
 from fleetctl.scheduler.queue import Decisions, Turns, in_order, look_at, policy_of, with_dues
 
 CONFIG = Config(tenants=(Tenant("a", share=1.0), Tenant("b", share=2.0)))
@@ -46,9 +48,11 @@ def held(base: Snapshot, *leases: Lease) -> Snapshot:
     for one in leases:
         for hold in one.holds:
             node = nodes[hold.host]
-            cards = tuple(replace(c, free_milli=0) if c.key == hold.card else c for c in node.cards)
+            cards = tuple(
+                replace(c, free_milli=c.free_milli - hold.milli) if c.key == hold.card else c for c in node.cards
+            )
             held_by = tuple(dict.fromkeys((*node.held_by, one.id)))
-            nodes[hold.host] = replace(node, cards=cards, held_by=held_by)
+            nodes[hold.host] = replace(node, cards=cards, held_by=held_by, exclusive=node.exclusive or one.exclusive)
     return replace(base, nodes=nodes)
 
 
@@ -139,33 +143,42 @@ def test_only_spot_is_preempted_and_only_by_urgent_where_it_is_allowed() -> None
     assert decide([request("u", nodes=2, cards=4, cls="urgent")], base, [spot, normal], allowed).preempt == []
 
 
-JOBS = st.lists(
-    st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 60), st.integers(0, 40), st.integers(1, 60)),
-    min_size=1,
-    max_size=14,
+SHAPES = st.one_of(
+    st.builds(lambda n, c: Shape(nodes=n, cards=c), st.integers(1, 2), st.integers(1, 4)),
+    st.builds(lambda m: Shape(milli=m), st.sampled_from([250, 400, 700])),
+    st.just(Shape(cards=2, exclusive=True)),
+)
+JOBS = st.lists(st.tuples(SHAPES, st.integers(1, 60), st.integers(0, 40), st.integers(1, 60)), min_size=1, max_size=14)
+CHIP = {"H100": ChipFacts("H100", tdp_w=100.0)}
+# A card draws 100 W: either pair of nodes bears 5 of its 8 cards, all four 9 of 16.
+LIMITS = (
+    Limit("rack a", 500.0, {"n0": 1.0, "n1": 1.0}),
+    Limit("rack b", 500.0, {"n2": 1.0, "n3": 1.0}),
+    Limit("feed", 900.0, dict.fromkeys(("n0", "n1", "n2", "n3"), 1.0)),
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(JOBS, st.sampled_from(["easy", "conservative"]))
-def test_the_first_in_line_is_never_later_than_promised(jobs: list[tuple[int, int, int, int, int]], mode: str) -> None:
+@settings(max_examples=100, deadline=None)
+@given(JOBS, st.sampled_from(["easy", "conservative"]), st.booleans())
+def test_the_first_in_line_is_never_later_than_promised(
+    jobs: list[tuple[Shape, int, int, int]], mode: str, powered: bool
+) -> None:
     """Time runs; jobs may end earlier than they said. Whoever is first keeps, or improves, what was promised."""
     config = replace(CONFIG, scheduling=Scheduling(backfill=mode))
     waiting = [
-        (at, request(str(i), nodes=n, cards=c, duration=d, at=at), min(d, real))
-        for i, (n, c, d, at, real) in enumerate(jobs)
+        (at, request(str(i), shape=shape, duration=d, at=at), min(d, real))
+        for i, (shape, d, at, real) in enumerate(jobs)
     ]
     running: list[tuple[Lease, int]] = []  # lease, when it really ends
     promised: dict[str, int] = {}
-    for now in range(2000):
+    now = -1
+    while waiting:
+        now = min(t for t in (*(at for at, *_ in waiting), *(real for _, real in running)) if t > now)
         running = [(x, real) for x, real in running if real > now]
         line = in_order([r for at, r, _ in waiting if at <= now], {}, config, Turns(promised))
-        if not line:
-            if not waiting and not running:
-                break
-            continue
         leases = [x for x, _ in running]
-        base = held(snapshot(now=now), *leases)
+        base = held(snapshot(4 if powered else 2, now=now), *leases)
+        base = replace(base, chips=CHIP, limits=LIMITS) if powered else base
         decisions = decide(line, base, leases, config)
         for who, placement in decisions.starts:
             if who.id in promised:
@@ -173,13 +186,55 @@ def test_the_first_in_line_is_never_later_than_promised(jobs: list[tuple[int, in
             real = next(r for _, w, r in waiting if w.id == who.id)
             waiting = [w for w in waiting if w[1].id != who.id]
             assert who.duration_s is not None
-            taken = Lease(f"l{who.id}", who.id, "a", "", LeaseState.ACTIVE, now, now + who.duration_s, placement.holds)
+            taken = Lease(
+                *(f"l{who.id}", who.id, "a", "", LeaseState.ACTIVE, now, now + who.duration_s, placement.holds),
+                exclusive=who.shape.exclusive,
+            )
             running.append((taken, now + real))
         for promise in decisions.promises[:1]:
             assert promise.at is not None
             promised.setdefault(promise.request.id, promise.at)
             assert promise.at <= promised[promise.request.id]
-    assert not waiting
+
+
+def test_a_head_that_only_power_holds_back_is_promised_when_enough_of_it_ends() -> None:
+    """Rack b is full, rack a has room for one card more: 400 W come free at 50 and 100 W at 80."""
+    leases = [lease("w", "n0", 4, 50), lease("x", "n2", 4, 80), lease("y", "n3", 1, 900)]
+    base = replace(held(snapshot(4), *leases), chips=CHIP, limits=LIMITS)
+    head, long = request("head", cards=4, shape=Shape(cards=4, hosts=("n1", "n3"))), request("long", duration=500)
+    short = request("short", duration=50)
+    decisions = decide([head, long, short], base, leases, CONFIG)
+    (promise,) = decisions.promises
+    assert (promise.at, promise.hosts) == (50, ("n1",))
+    assert [r.id for r, _ in decisions.starts] == []  # feed: 900 W, all drawn
+    assert "rack a has 100 W left, this would add 400 W; can start at 50" in decisions.notes["r-head"]
+
+
+def test_watts_that_are_promised_are_kept_from_other_nodes_of_the_rack() -> None:
+    leases = [lease("w", "n0", 2, 50)]
+    base = replace(held(snapshot(4), *leases), chips=CHIP, limits=LIMITS[:1])
+    head = request("head", shape=Shape(cards=4, hosts=("n1",)))
+    on_n0 = Shape(cards=1, hosts=("n0",))
+    line = [head, request("long", shape=on_n0, duration=500), request("more", shape=on_n0, duration=500)]
+    decisions = decide(line, base, leases, CONFIG)
+    assert [(p.at, p.hosts) for p in decisions.promises] == [(50, ("n1",))]
+    assert [r.id for r, _ in decisions.starts] == ["r-long"]  # 500 W: four cards of the head and one more
+    assert "would delay r-head" in decisions.notes["r-more"]
+
+
+def test_a_promise_of_cards_leaves_the_others_of_its_node_to_longer_requests() -> None:
+    running = lease("x", "n0", 3, 100)
+    head = request("head", cards=2)
+    line = [head, *(request(f"long{n}", duration=500) for n in range(3))]
+    decisions = decide(line, held(snapshot(1), running), [running], CONFIG)
+    assert [(p.at, p.hosts) for p in decisions.promises] == [(100, ("n0",))]
+    assert [r.id for r, _ in decisions.starts] == ["r-long0"]  # at 100 four are free less this one: three, two are kept
+    part = request("part", shape=Shape(milli=400))
+    full = lease("f", "n0", 4, 100)
+    (promise,) = decide([part], held(snapshot(1), full), [full], CONFIG).promises
+    one, whole = TaskClass(cards=1, milli=600), TaskClass(cards=4)
+    assert not promise.core.barred(one).any()
+    assert promise.core.barred(whole).all()
 
 
 def test_the_earliest_time_is_found_among_many_ends() -> None:
