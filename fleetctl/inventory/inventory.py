@@ -212,22 +212,13 @@ def _placed(
     placed = {}
     for name, (group, address, jump) in hosts.items():
         rack = rack_of.get(name)
+        hall, row = (rack.hall or None, rack.row or None) if rack else (None, None)
+        # By position, in the order of the class: 12,500 hosts by keyword take twice as long.
         placed[name] = Host(
-            name=name,
-            site=group.site,
-            hall=(rack.hall or None) if rack else None,
-            row=(rack.row or None) if rack else None,
-            rack=rack.name if rack else None,
-            pools=tuple(pools_of.get(name, ())),
-            address=address,
-            port=group.port,
-            user=group.user or None,
-            jump=jump or None,
-            transport=group.transport,
-            model=group.model or None,
-            chip=group.chip or None,
-            cards=group.cards,
-        )
+            name, group.site, hall, row, rack.name if rack else None, tuple(pools_of.get(name, ())),
+            address, group.port, group.user or None, jump or None, group.transport,
+            group.model or None, group.chip or None, group.cards,
+        )  # fmt: skip
     return placed
 
 

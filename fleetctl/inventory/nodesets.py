@@ -26,10 +26,12 @@ def expand(text: str, groups: Mapping[str, str] | None = None, *, limit: int = M
 
     Raises UsageError when the text is no node set or expands to more than `limit`, NotFoundError for an unknown group.
     """
+    _check_size(text, limit)
+    if (plain := _plain_names(text)) is not None and len(plain) <= limit:
+        return plain
     from ClusterShell.NodeSet import NodeSet, NodeSetException
     from ClusterShell.NodeUtils import GroupSourceError
 
-    _check_size(text, limit)
     for name in _GROUP.findall(text):
         if name not in (groups or {}):
             known = ", ".join(f"@{group}" for group in sorted(groups or {})[:12]) or "none"
@@ -46,10 +48,34 @@ def expand(text: str, groups: Mapping[str, str] | None = None, *, limit: int = M
         ) from error
 
 
+def _plain_names(text: str) -> list[str] | None:
+    """The names of `gpu001` and `gpu[001-128,130]`, without loading ClusterShell: most fleet files hold nothing else, a
+    thousand racks of them. None for all other syntax, uneven padding and ranges out of order."""
+    if _NAME.fullmatch(text):
+        return [text]
+    if (match := _PLAIN.fullmatch(text)) is None:
+        return None
+    prefix, inside = match.groups()
+    numbers = re.findall(r"\d+", inside)
+    if any(number[0] == "0" for number in numbers) and len({len(number) for number in numbers}) > 1:
+        return None
+    names, width, before = [], len(numbers[0]), -1
+    for part in inside.split(","):
+        low, _dash, high = part.partition("-")
+        first, last = int(low), int(high or low)
+        if not before < first <= last:
+            return None
+        names += [f"{prefix}{number:0{width}}" for number in range(first, last + 1)]
+        before = last
+    return names
+
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_PLAIN = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*(?<![0-9]))\[(\d{1,9}(?:-\d{1,9})?(?:,\d{1,9}(?:-\d{1,9})?)*)\]")
+
+
 def fold(names: Iterable[str]) -> str:
     """Names -> the shortest node set: gpu001, gpu002, gpu003 -> gpu[001-003]. "" for none."""
-    from ClusterShell.NodeSet import NodeSet
-
     plain: dict[tuple[str, int], list[int]] = {}
     odd: set[str] = set()  # names ClusterShell would read as syntax
     bare: list[str] = []
@@ -62,14 +88,21 @@ def fold(names: Iterable[str]) -> str:
         else:
             odd.add(name)
     # ClusterShell takes names one by one and needs half a second for 12,500; ranges it takes as they are.
-    ranges = [f"{prefix}[{_ranges(numbers, width)}]" for (prefix, width), numbers in plain.items()]
-    text = ",".join([*ranges, *bare])
-    folded = str(NodeSet(text, resolver=_resolver({}))) if text else ""
+    ranges = [_bracket(prefix, _ranges(numbers, width)) for (prefix, width), numbers in plain.items()]
+    folded = ",".join([*ranges, *bare])
+    if len(ranges) + len(bare) > 1:  # what has one prefix and one width is folded already
+        from ClusterShell.NodeSet import NodeSet
+
+        folded = str(NodeSet(folded, resolver=_resolver({})))
     return ",".join([folded, *sorted(odd)] if folded else sorted(odd))
 
 
 _NUMBERED = re.compile(r"([A-Za-z0-9._-]*?)(\d{1,15})")
 _SAFE = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def _bracket(prefix: str, numbers: str) -> str:
+    return prefix + (numbers if numbers.isdigit() else f"[{numbers}]")
 
 
 def _ranges(numbers: list[int], width: int) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Host:
-    """One machine of the inventory. Names are unique in a fleet.
+    """One machine of the inventory. Names are unique in a fleet. Never changed; not frozen, as NodeRow, for making 12,500.
 
     transport: "ssh", "local" or "replay"; address, port, user, jump: None means "as the user's SSH config says";
     cards and chip: what the operator expects to find; None means nothing is expected.

@@ -8,7 +8,13 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Reach(StrEnum):
+class _Word(StrEnum):
+    """Hashed as the word it is: Enum's own hash is a Python function, and a fleet's states are counted by the 10,000."""
+
+    __hash__ = str.__hash__
+
+
+class Reach(_Word):
     """Does it answer? `hung` means: the host answers, a probe on it does not end."""
 
     FRESH = "fresh"
@@ -18,7 +24,7 @@ class Reach(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Health(StrEnum):
+class Health(_Word):
     OK = "ok"
     WARN = "warn"
     CRIT = "crit"
@@ -27,10 +33,13 @@ class Health(StrEnum):
     @property
     def rank(self) -> int:
         """Worst first: crit 0, unknown 1, warn 2, ok 3. Blind is never green, so unknown is worse than warn."""
-        return {"crit": 0, "unknown": 1, "warn": 2, "ok": 3}[self.value]
+        return _HEALTH_RANK[self]
 
 
-class Admin(StrEnum):
+_HEALTH_RANK = {Health.CRIT: 0, Health.UNKNOWN: 1, Health.WARN: 2, Health.OK: 3}
+
+
+class Admin(_Word):
     """May it get work? Who changed it, why and since when stands beside it in the store."""
 
     STAGED = "staged"
@@ -46,7 +55,7 @@ class Admin(StrEnum):
     RETIRED = "retired"
 
 
-class Load(StrEnum):
+class Load(_Word):
     IDLE = "idle"
     MIXED = "mixed"
     ALLOCATED = "allocated"

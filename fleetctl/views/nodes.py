@@ -200,43 +200,22 @@ def _row(host: Host, known: Known, now: float, stale_after_s: float) -> NodeRow:
     load = derive_load(held, found, stray)
     if owned is not None and not (held and (held.whole or held.cards)):
         load = derive_outside_load(owned.state)
+    mem = sums.get("mem_used_bytes"), sums.get("mem_total_bytes")
+    host_mem = values.get("mem_used_bytes"), values.get("mem_total_bytes")
+    # By position, in the order of the class: 12,500 rows by keyword take two and a half times as long.
     return NodeRow(
-        name=name,
-        site=host.site,
-        hall=host.hall,
-        row=host.row,
-        rack=host.rack,
-        pools=host.pools,
-        model=host.model,
-        chip=(cards.chip if cards else None) or host.chip,
-        cards=host.cards if host.cards is not None else found,
-        cards_found=found,
-        cards_leased=held.cards if held else 0,
-        cards_stray=stray,
-        reach=reach,
-        health=derive_health(worst, reach),
-        admin=kept.admin,
-        load=load,
-        reason=kept.reason,
-        owner=kept.owner,
-        since_at=kept.since_at,
-        deadline_at=kept.deadline_at,
-        util_pct=sums.get("util_pct"),
-        temp_c=sums.get("temp_c"),
-        power_w=power if power is not None else sums.get("power_w"),
-        mem_pct=_share(sums.get("mem_used_bytes"), sums.get("mem_total_bytes")),
-        cpu_pct=values.get("cpu_pct"),
-        load1=values.get("load1"),
-        host_mem_pct=_share(values.get("mem_used_bytes"), values.get("mem_total_bytes")),
-        disk_used_pct=values.get("disk_used_pct"),
-        leases=held.leases if held else (),
-        findings=worst.text if worst else None,
-        findings_open=worst.open if worst else 0,
-        error=answer.error or None if answer else None,
-        age_at=answer.answer_at if answer else None,
-        outside=outside_words(owned.state, now, stale_after_s) if owned else None,
-        jobs=owned.jobs if owned else (),
-    )
+        name, host.site, host.hall, host.row, host.rack, host.pools, host.model,
+        (cards.chip if cards else None) or host.chip,
+        host.cards if host.cards is not None else found, found, held.cards if held else 0, stray,
+        reach, derive_health(worst, reach), kept.admin, load,
+        kept.reason, kept.owner, kept.since_at, kept.deadline_at,
+        sums.get("util_pct"), sums.get("temp_c"), power if power is not None else sums.get("power_w"), _share(*mem),
+        values.get("cpu_pct"), values.get("load1"), _share(*host_mem), values.get("disk_used_pct"),
+        held.leases if held else (),
+        worst.text if worst else None, worst.open if worst else 0,
+        answer.error or None if answer else None, answer.answer_at if answer else None,
+        outside_words(owned.state, now, stale_after_s) if owned else None, owned.jobs if owned else (),
+    )  # fmt: skip
 
 
 def load(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from fleetctl.model.states import Admin, Health, Load, Reach
 from fleetctl.views.nodes import NodeRow
@@ -77,30 +78,41 @@ def node_ladder(row: NodeRow) -> tuple[int, int, int, int, int, int]:
     return nominal, found, reachable, healthy, in_service, free
 
 
+_SHAPE = attrgetter("cards", "cards_found", "cards_leased", "cards_stray", "reach", "health", "admin", "load")
+
+
 def total(rows: Iterable[NodeRow]) -> Totals:
-    """Everything about these nodes in one pass."""
+    """Everything about these nodes. Most of a fleet is alike in cards and states: what is alike is worked out once."""
     nodes = list(rows)
-    sums = [0, 0, 0, 0, 0, 0]
-    util_sum, util_cards = 0.0, 0
-    for row in nodes:
-        if row.cards_found or row.cards:
-            for rung, cards in enumerate(node_ladder(row)):
-                sums[rung] += cards
-        if row.util_pct is not None and row.cards_found:
-            util_sum += row.util_pct * row.cards_found
-            util_cards += row.cards_found
+    shapes = list(map(_SHAPE, nodes))
+    one_of = dict(zip(shapes, nodes, strict=True))
+    reach: Counter[Reach] = Counter()
+    health: Counter[Health] = Counter()
+    admin: Counter[Admin] = Counter()
+    load: Counter[Load] = Counter()
+    rungs, leased = [0] * len(RUNGS), 0
+    for shape, count in Counter(shapes).items():
+        row = one_of[shape]
+        reach[row.reach] += count
+        health[row.health] += count
+        admin[row.admin] += count
+        load[row.load] += count
+        leased += row.cards_leased * count
+        rungs = [rung + cards * count for rung, cards in zip(rungs, node_ladder(row), strict=True)]
+    told = [(row.util_pct, row.cards_found) for row in nodes if row.util_pct is not None and row.cards_found]
+    heat = [row.temp_c for row in nodes if row.temp_c is not None]
     powers = [row.power_w for row in nodes if row.power_w is not None]
     answers = [row.age_at for row in nodes if row.age_at is not None]
     return Totals(
         nodes=len(nodes),
-        reach=Counter(row.reach for row in nodes),
-        health=Counter(row.health for row in nodes),
-        admin=Counter(row.admin for row in nodes),
-        load=Counter(row.load for row in nodes),
-        ladder=Ladder(*sums),
-        cards_leased=sum(row.cards_leased for row in nodes),
-        util_pct=util_sum / util_cards if util_cards else None,
-        temp_c=max((row.temp_c for row in nodes if row.temp_c is not None), default=None),
+        reach=reach,
+        health=health,
+        admin=admin,
+        load=load,
+        ladder=Ladder(*rungs),
+        cards_leased=leased,
+        util_pct=sum(util * cards for util, cards in told) / sum(cards for _util, cards in told) if told else None,
+        temp_c=max(heat, default=None),
         power_w=sum(powers) if powers else None,
         power_nodes=len(powers),
         newest_at=max(answers, default=None),
@@ -111,5 +123,7 @@ def total(rows: Iterable[NodeRow]) -> Totals:
 
 def severity(row: NodeRow) -> tuple[int, int, float, str]:
     """Sort key, worst first: health, then reach, then heat, then name."""
-    reach = {Reach.UNREACHABLE: 0, Reach.HUNG: 1, Reach.STALE: 2, Reach.UNKNOWN: 3, Reach.FRESH: 4}[row.reach]
-    return row.health.rank, reach, -(row.temp_c or 0.0), row.name
+    return row.health.rank, _REACH_RANK[row.reach], -(row.temp_c or 0.0), row.name
+
+
+_REACH_RANK = {Reach.UNREACHABLE: 0, Reach.HUNG: 1, Reach.STALE: 2, Reach.UNKNOWN: 3, Reach.FRESH: 4}
