@@ -22,6 +22,8 @@ round, where they become data, and at the edge (cli, tui), where they become wor
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class FleetctlError(Exception):
     """Base of all errors that are meant for people. `hint` is the next step, one sentence, may be empty.
@@ -94,3 +96,10 @@ class StoreCorruptError(StoreError):
 
 class StoreNewerError(StoreError):
     pass
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
+    """The known name most like this one, for a hint; "" when none is. Only a mistake waits for difflib."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")

@@ -6,16 +6,15 @@ import errno
 import importlib
 import os
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from fleetctl import __version__, garbage
+from fleetctl import __version__
 from fleetctl.cli import coercion
-from fleetctl.errors import FleetctlError, UsageError
+from fleetctl.errors import FleetctlError, UsageError, nearest
 from fleetctl.i18n import _
 
 # name -> (module, one help line). Each module has an `app` (typer.Typer). To add a command, add its file and one line.
@@ -92,8 +91,8 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if not ctx.resilient_parsing and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            near = get_close_matches(args[0], list(COMMANDS), n=1, cutoff=0.5)
-            hint = _("did you mean `fleetctl {name}`? ").format(name=near[0]) if near else ""
+            near = nearest(args[0], COMMANDS)
+            hint = _("did you mean `fleetctl {name}`? ").format(name=near) if near else ""
             raise UsageError(
                 _("no command named {name}").format(name=repr(args[0])), hint=hint + _("`fleetctl --help` lists all")
             )
@@ -190,7 +189,6 @@ def run(argv: list[str]) -> int:
         # A locale without Chinese must not end a report in the middle.
         getattr(stream, "reconfigure", lambda **_kw: None)(errors="backslashreplace")
     coercion.install()
-    garbage.look_less()
     try:
         result = typer.main.get_command(app).main(argv, prog_name="fleetctl", standalone_mode=False)
         sys.stdout.flush()

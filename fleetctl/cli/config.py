@@ -64,20 +64,18 @@ def explain(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """What a setting means, its unit, limits and default. Needs no fleet file."""
-    from difflib import get_close_matches
-
     from fleetctl.cli.output import print_table
-    from fleetctl.errors import NotFoundError
+    from fleetctl.errors import NotFoundError, nearest
     from fleetctl.views.settings import declared, setting_table
 
     everything = declared()
     rows = [r for r in everything if not key or r.key == key or r.key.startswith(f"{key}.")]
     rows = rows or [r for r in everything if key in r.key.rsplit(".", 1)[-1]]
     if not rows:
-        near = get_close_matches(key, [r.key for r in everything], n=1, cutoff=0.4)
+        near = nearest(key, [r.key for r in everything], cutoff=0.4)
         raise NotFoundError(
             _("no setting named {key}").format(key=repr(key)),
-            hint=_("did you mean {name}?").format(name=near[0]) if near else _("`fleetctl config explain` lists all"),
+            hint=_("did you mean {name}?").format(name=near) if near else _("`fleetctl config explain` lists all"),
         )
     if len(rows) == 1 and output is Format.TABLE:
         print_one(rows[0])

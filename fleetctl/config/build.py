@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleetctl.config.lines import Path, line_of
+from fleetctl.errors import nearest
 
 
 @dataclass
@@ -41,12 +41,11 @@ def build(cls: type[Any], table: Any, path: Path, problems: Problems) -> Any:
         problems.add(path, f"should be a table, not {_kind(table)}")
         return None
     before = len(problems.found)
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}
+    hints, fields = _declared(cls)
     for key in table:
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
-            remedy = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(fields)}"
+            near = nearest(key, fields)
+            remedy = f"did you mean {near!r}?" if near else f"known here: {', '.join(fields)}"
             problems.add((*path, key), f"unknown key; {remedy}")
     values: dict[str, Any] = {}
     for name, declared in fields.items():
@@ -55,6 +54,17 @@ def build(cls: type[Any], table: Any, path: Path, problems: Problems) -> Any:
         elif declared.default is dataclasses.MISSING and declared.default_factory is dataclasses.MISSING:
             problems.add(path, f"{name} is missing: {declared.metadata['doc']}")
     return cls(**values) if len(problems.found) == before else None
+
+
+Declared = tuple[dict[str, Any], dict[str, dataclasses.Field[Any]]]
+_declared_by: dict[type[Any], Declared] = {}
+
+
+def _declared(cls: type[Any]) -> Declared:
+    """Types and fields by name. Kept, because reading the types compiles each of them, and a fleet has a thousand racks."""
+    if cls not in _declared_by:
+        _declared_by[cls] = typing.get_type_hints(cls), {f.name: f for f in dataclasses.fields(cls)}
+    return _declared_by[cls]
 
 
 def _convert(hint: Any, value: Any, metadata: Any, path: Path, problems: Problems) -> Any:
@@ -87,8 +97,8 @@ def _check_limits(value: Any, metadata: Any, path: Path, problems: Problems) -> 
     choices, low, high = metadata.get("choices"), metadata.get("minimum"), metadata.get("maximum")
     unit = f" {metadata['unit']}" if metadata.get("unit") else ""
     if choices and value not in choices:
-        near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        near = nearest(str(value), choices)
+        hint = f"; did you mean {near!r}?" if near else ""
         problems.add(path, f"{value!r} is not one of {', '.join(repr(c) for c in choices if c)}{hint}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from fleetctl.config.schema import Config, Group, Hall, HostGroup, Pool, Rack, Site
-from fleetctl.errors import ConfigError, NotFoundError
+from fleetctl.errors import ConfigError, NotFoundError, nearest
 from fleetctl.inventory.nodesets import expand, fold
 from fleetctl.model.host import Host
 
@@ -38,8 +37,8 @@ class Inventory:
         names = expand(nodeset, self.groups)
         unknown = [name for name in names if name not in self.hosts]
         if unknown:
-            near = difflib.get_close_matches(unknown[0], list(self.hosts)[:20_000], n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]}? " if near else ""
+            near = nearest(unknown[0], list(self.hosts)[:20_000], cutoff=0.6)
+            hint = f"did you mean {near}? " if near else ""
             raise NotFoundError(f"not in this fleet: {fold(unknown)}", hint=f"{hint}`fleetctl nodes -o name` lists all")
         return [self.hosts[name] for name in names]
 
@@ -223,5 +222,5 @@ def _placed(
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""

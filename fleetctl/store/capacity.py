@@ -6,8 +6,10 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from fleetctl.model.reading import Process
+if TYPE_CHECKING:
+    from fleetctl.model.reading import Process
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,8 @@ def count_card_processes(conn: sqlite3.Connection, ignored: Collection[str] = ()
 
 def list_work(conn: sqlite3.Connection, host: str, ignored: Collection[str] = ()) -> list[Process]:
     """The processes that count_processes counts, of one host: once per card they hold."""
+    from fleetctl.model.reading import Process
+
     rows = conn.execute(
         "SELECT p.pid, p.device, p.name, p.user, p.mem_used_bytes FROM processes p JOIN hosts h ON h.id = p.host"
         " WHERE h.name = ? ORDER BY p.pid, p.device",

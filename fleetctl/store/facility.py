@@ -157,17 +157,6 @@ def list_endpoints(conn: sqlite3.Connection, host: str | None = None) -> list[En
     return out
 
 
-def wall_power(conn: sqlite3.Connection, since: float, host: str | None = None) -> dict[str, float]:
-    """What BMCs said of whole servers since a moment: host -> W."""
-    return dict(
-        conn.execute(
-            "SELECT host, total_power_w FROM facility_endpoint"
-            " WHERE host IS NOT NULL AND total_power_w IS NOT NULL AND total_at >= ?1 AND (?2 IS NULL OR host = ?2)",
-            (int(since), host),
-        )
-    )
-
-
 def list_readings(conn: sqlite3.Connection, endpoint: int | None = None) -> dict[int, list[Measurement]]:
     """Newest readings by endpoint id."""
     where, args = ("WHERE endpoint = ?", (endpoint,)) if endpoint is not None else ("", ())

@@ -6,15 +6,17 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleetctl.errors import NotFoundError
-from fleetctl.model.reading import Value
 from fleetctl.store.catalogue import sample_columns
 from fleetctl.store.temperature import first_of, sources
 
+if TYPE_CHECKING:
+    from fleetctl.model.reading import Value
+
 WITHIN_S = 900  # values older than this are history, not "now"
-LatestRow = tuple[int, int, tuple[Value, ...]]
+LatestRow = tuple[int, int, tuple["Value", ...]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,17 @@ def host_values(conn: sqlite3.Connection, host: str | None = None) -> dict[str, 
     return {named[number]: values for number, values in found.items()}
 
 
+def wall_power(conn: sqlite3.Connection, since: float, host: str | None = None) -> dict[str, float]:
+    """What BMCs said of whole servers since a moment: host -> W."""
+    return dict(
+        conn.execute(
+            "SELECT host, total_power_w FROM facility_endpoint"
+            " WHERE host IS NOT NULL AND total_power_w IS NOT NULL AND total_at >= ?1 AND (?2 IS NULL OR host = ?2)",
+            (int(since), host),
+        )
+    )
+
+
 def _newest(conn: sqlite3.Connection, kind: str, sums: dict[str, str], hosts: Sequence[int]) -> dict[int, Values]:
     """Host id -> sums over its devices of the newest round in which it said anything.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from fleetctl.model.reading import Value
+if TYPE_CHECKING:
+    from fleetctl.model.reading import Value
 
 CORE, HOT_SPOT = "temp_c", "hotspot_temp_c"
 

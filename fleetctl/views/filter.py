@@ -19,10 +19,9 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from fleetctl.errors import UsageError
+from fleetctl.errors import UsageError, nearest
 from fleetctl.i18n import _
 from fleetctl.views.column import Cell, Column
 from fleetctl.views.units import parse_duration, parse_number
@@ -210,8 +209,8 @@ class _Reader:
         if starts:
             names = ", ".join(c.name for c in starts)
             raise _error(self.text, at, _("{name} is ambiguous: {names}").format(name=repr(name), names=names))
-        near = get_close_matches(wanted, [*by_name, *(n.rsplit("_", 1)[0] for n in by_name)], n=1, cutoff=0.4)
-        hint = _("did you mean {name}?").format(name=near[0]) if near else ""
+        near = nearest(wanted, [*by_name, *(n.rsplit("_", 1)[0] for n in by_name)], cutoff=0.4)
+        hint = _("did you mean {name}?").format(name=near) if near else ""
         known = _("columns: {names}").format(names=" ".join(by_name))
         raise _error(self.text, at, _("no column named {name}").format(name=repr(name)), f"{hint} {known}".strip())
 

@@ -14,12 +14,19 @@ from fleetctl.model.host import Host
 from fleetctl.model.lease import HOST_SLOT, WHOLE
 from fleetctl.model.states import Admin, Health, Load, Reach
 from fleetctl.store.capacity import count_processes, count_stray_cards
-from fleetctl.store.facility import wall_power
 from fleetctl.store.findings import list_findings
 from fleetctl.store.leases import list_holds
 from fleetctl.store.nodes import list_admin, list_outside
-from fleetctl.store.outside import list_jobs
-from fleetctl.store.summaries import CardSummary, HostAnswer, Values, count_cards, host_answers, host_values, sum_cards
+from fleetctl.store.summaries import (
+    CardSummary,
+    HostAnswer,
+    Values,
+    count_cards,
+    host_answers,
+    host_values,
+    sum_cards,
+    wall_power,
+)
 from fleetctl.views.column import Column, Table
 from fleetctl.views.units import show_count, show_duration, show_pct, show_temp, show_watts
 
@@ -255,6 +262,9 @@ def _owned(conn: sqlite3.Connection, outside: Mapping[str, OutsideState], host: 
     """Nodes of other schedulers, and who runs on them there."""
     if not outside:
         return {}
+    # As the scheduler below: only a fleet with a second scheduler waits for what belongs to it.
+    from fleetctl.store.outside import list_jobs
+
     jobs: dict[str, list[str]] = {}
     for job in list_jobs(conn, host=host, running=True):
         for name in job.hosts:

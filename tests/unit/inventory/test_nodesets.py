@@ -14,7 +14,9 @@ from fleetctl.inventory.nodesets import expand, fold
 PREFIXES = st.sampled_from(["gpu", "r1-gpu", "a.b", "x_", "n-", "R01c", "gpu0x", "a1.", "a1.b2-", "12"])
 NUMBERS = st.builds(lambda n, width: str(n).zfill(width), st.integers(0, 120), st.sampled_from([0, 0, 2, 3]))
 RANGES = st.one_of(NUMBERS, st.builds(lambda low, high: f"{low}-{high}", NUMBERS, NUMBERS))
-SETS = st.builds(lambda prefix, ranges: f"{prefix}[{','.join(ranges)}]", PREFIXES, st.lists(RANGES, min_size=1, max_size=3))
+SETS = st.builds(
+    lambda prefix, ranges: f"{prefix}[{','.join(ranges)}]", PREFIXES, st.lists(RANGES, min_size=1, max_size=3)
+)
 
 
 @given(st.one_of(SETS, st.builds(str.__add__, PREFIXES, NUMBERS)))
