@@ -11,14 +11,14 @@ MISSING_STATUS = 127  # POSIX sh: command not found
 
 
 class Capture:
-    """stdout and stderr of one command, together at most max_bytes; `on_full` is called once when more comes."""
+    """stdout and stderr of one command, together at most max_bytes."""
 
     def __init__(self, max_bytes: int) -> None:
         self._room = max_bytes
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.full = False
-        self.on_full: Callable[[], None] = lambda: None
+        self._tell: Callable[[], None] = lambda: None
 
     def add(self, data: bytes, is_stderr: bool) -> None:
         if self.full:
@@ -27,7 +27,13 @@ class Capture:
         self._room -= len(data)
         if self._room < 0:
             self.full = True
-            self.on_full()
+            self._tell()
+
+    def when_full(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once when more comes than is kept; at once if that was before anybody could say so."""
+        self._tell = tell
+        if self.full:
+            tell()
 
 
 class Tail:

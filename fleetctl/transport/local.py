@@ -56,7 +56,7 @@ class LocalSession:
             return Output("", "the session is closed", None, Outcome.LOST)
         capture = Capture(max_bytes)
         child = await self._start(command, capture.add)
-        capture.on_full = child.kill
+        capture.when_full(child.kill)
         try:
             child.write(stdin)
             child.write_eof()
@@ -111,8 +111,11 @@ class LocalSession:
                 f"{self._host.name}: {SHELL} does not start: {error}", hint="is the machine out of processes or memory?"
             ) from error
         child.attach(transport)
-        self._running.add(child)
-        child.on_gone = lambda: self._running.discard(child)
+        if not child.gone.is_set():
+            self._running.add(child)
+            child.on_gone = lambda: self._running.discard(child)
+        if self._closed:  # while it was being started
+            child.kill()
         return child
 
 

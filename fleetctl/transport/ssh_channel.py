@@ -72,9 +72,7 @@ async def run_command(
     try:
         async with asyncio.timeout(timeout_s):
             chan, session = await open_channel(conn, command, capture.add)
-            capture.on_full = chan.abort  # what is on its way is thrown away unread
-            if capture.full:
-                chan.abort()
+            capture.when_full(chan.abort)  # what is on its way is thrown away unread
             if stdin:
                 chan.write(stdin)
             chan.write_eof()

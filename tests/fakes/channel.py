@@ -60,7 +60,7 @@ class Channel:
         if not self.process.stdin.closed:
             self.process.stdin.close()
 
-    def until(self, done: Callable[[], bool], limit_s: float = 30.0) -> None:
+    def until(self, done: Callable[[], bool], limit_s: float = 300.0) -> None:
         """Read frames until `done`; the limit only keeps a broken loop from stopping the suite."""
         assert self.process.stdout is not None
         end = time.monotonic() + limit_s

@@ -16,7 +16,7 @@ from fleetctl.cli.app import COMMANDS, run
 def started(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith("FLEETCTL") and k not in ("LANG", "LC_ALL")}
     return subprocess.run(
-        [sys.executable, *args], capture_output=True, text=True, env=env | environ, timeout=60, check=False
+        [sys.executable, *args], capture_output=True, text=True, env=env | environ, timeout=600, check=False
     )
 
 

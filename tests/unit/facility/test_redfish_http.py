@@ -95,7 +95,7 @@ async def serving(bmc: Bmc) -> AsyncIterator[str]:
 @contextlib.asynccontextmanager
 async def reading(bmc: Bmc, **more: Any) -> AsyncIterator[RedfishSource]:
     async with serving(bmc) as url:
-        source = RedfishSource(parse_url(url, timeout_s=more.pop("timeout_s", 2.0), **more))
+        source = RedfishSource(parse_url(url, timeout_s=more.pop("timeout_s", 120.0), **more))
         try:
             yield source
         finally:

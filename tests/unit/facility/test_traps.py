@@ -20,7 +20,7 @@ from fleetctl.facility.endpoints import Asked
 from fleetctl.facility.trap import Notification
 from fleetctl.inventory import build_inventory
 from fleetctl_snmp.traps import TrapDecoder, name_of, value_words
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import FakeClock, at_once
 from tests.unit.facility.test_lane import FakeSource
 
 PDU, BMC, STRANGER = "127.0.0.1", "10.0.0.8", "10.9.9.9"
@@ -119,7 +119,8 @@ async def test_what_cannot_be_believed_is_counted_and_the_rest_goes_on() -> None
     ]
 
 
-async def test_a_hint_is_asked_at_once_but_never_against_a_refused_password() -> None:
+async def test_a_hint_is_asked_at_once_but_never_against_a_refused_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio, "to_thread", at_once)
     clock = FakeClock()
     scripts = {"a": "ok", "locked": "auth"}
     sources: dict[str, list[FakeSource]] = {"a": [], "locked": []}
@@ -137,7 +138,6 @@ async def test_a_hint_is_asked_at_once_but_never_against_a_refused_password() ->
     async def past(seconds: int) -> None:
         for _ in range(seconds):
             await clock.advance(1)
-            await asyncio.sleep(0.001)  # the credentials are read in a thread
 
     task = asyncio.create_task(lane.run(keep))
     try:
@@ -177,7 +177,7 @@ def sent(*arguments: str) -> bytes:
     assert SNMPTRAP, "the Debian package snmp is one of the tests' peers"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.bind((PDU, 0))
-        ear.settimeout(10)
+        ear.settimeout(300)
         where = f"{PDU}:{ear.getsockname()[1]}"
         process = subprocess.Popen(
             [SNMPTRAP, *(where if a == "HERE" else a for a in arguments)],

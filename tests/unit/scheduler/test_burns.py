@@ -23,7 +23,7 @@ from fleetctl_ascend.burns import judge_dmi
 from fleetctl_nvidia.burns import judge_dcgmi, judge_gpu_burn
 from tests.fakes.fleet import ALICE, SchedulerFleet
 
-TOOL = Burn("toy", "toy-burn", "toy-burn --all", lambda o: Verdict(o.exit_status == 0, o.stdout.strip()), limit_s=5)
+TOOL = Burn("toy", "toy-burn", "toy-burn --all", lambda o: Verdict(o.exit_status == 0, o.stdout.strip()), limit_s=60)
 
 
 def run(burn: Burn, folder: Path) -> Output:

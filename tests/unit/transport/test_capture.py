@@ -9,12 +9,14 @@ from fleetctl.transport.failures import printable
 PIECES = st.lists(st.tuples(st.binary(max_size=50), st.booleans()))
 
 
-@given(PIECES, st.integers(1, 300))
-def test_never_more_than_allowed_and_told_once(pieces: list[tuple[bytes, bool]], limit: int) -> None:
+@given(PIECES, st.integers(1, 300), st.integers(0, 9))
+def test_never_more_than_allowed_and_told_once(pieces: list[tuple[bytes, bool]], limit: int, before: int) -> None:
     told: list[int] = []
     capture = Capture(limit)
-    capture.on_full = lambda: told.append(1)
-    for data, is_stderr in pieces:
+    for data, is_stderr in pieces[:before]:  # a child may print before anybody knows how to end it
+        capture.add(data, is_stderr)
+    capture.when_full(lambda: told.append(1))
+    for data, is_stderr in pieces[before:]:
         capture.add(data, is_stderr)
     total = sum(len(data) for data, _ in pieces)
     assert len(capture.stdout) + len(capture.stderr) == min(total, limit)

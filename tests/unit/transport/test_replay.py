@@ -101,7 +101,7 @@ async def test_what_is_recorded_plays(tmp_path: Path) -> None:
     ended = asyncio.Event()
     await recording.run("printf 'a*[b]?'; exit 5")
     await recording.stream("printf '\\377x'", on_data=lambda d: None, on_end=lambda r: ended.set())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await ended.wait()
     await recording.close()
     played = await ReplayTransport(tmp_path).connect(Host("r", "s", transport="replay"))
@@ -110,6 +110,6 @@ async def test_what_is_recorded_plays(tmp_path: Path) -> None:
     assert (await played.run("printf 'aXb'; exit 5")).outcome is Outcome.MISSING
     heard: asyncio.Queue[bytes] = asyncio.Queue()
     stream = await played.stream("x", on_data=heard.put_nowait, on_end=lambda r: None)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         assert await heard.get() == b"\xffx"
     stream.close()

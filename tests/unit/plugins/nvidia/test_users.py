@@ -31,7 +31,7 @@ def _ask(tmp_path: Path, xml: str, status: int = 0) -> Output:
     tool.write_text(f"#!/bin/sh\ncat {tmp_path}/answer\nexit {status}\n")
     tool.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    done = subprocess.run(["sh", "-c", DETAIL], capture_output=True, text=True, env={"PATH": path}, timeout=20)
+    done = subprocess.run(["sh", "-c", DETAIL], capture_output=True, text=True, env={"PATH": path}, timeout=600)
     return Output(done.stdout, exit_status=done.returncode)
 
 
