@@ -275,6 +275,12 @@ class Scheduling:
         "names of processes that hold cards for ever and are no work",
         default=("nvidia-persistenced", "nvidia-persiste", "Xorg", "gnome-shell", "nv-hostengine", "dcgm-exporter"),
     )
+    stray_processes: str = setting(
+        "a card on which a process runs that no lease covers: refuse (it is not given out, nor its node as a whole) or"
+        " ignore; drain_ignores are no such processes",
+        default="refuse",
+        choices=("refuse", "ignore"),
+    )
     drain_grace_s: float = setting(
         "time a process without a lease has between TERM and KILL, when its drain is past its deadline",
         default=30.0,

@@ -137,8 +137,9 @@ def quote(
             return Quote(request, None, None, route.why or over or _goes_to(route), elsewhere, via=route.backend)
         if never:
             return Quote(request, None, None, f"can never fit: {never.why}", refusals, never.nearest)
-        if over:
-            return Quote(request, None, None, over, refusals)
+        unknown = core.not_known(request)
+        if unknown or over:
+            return Quote(request, None, None, unknown or over, refusals)
         asked_for = replace(request, start_at=None)
         decisions = look_at([asked_for if r.id == request.id else r for r in line], core, leases, config)
         ahead = next(i for i, r in enumerate(line) if r.id == request.id)

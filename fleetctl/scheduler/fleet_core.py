@@ -7,13 +7,15 @@ reads the store.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from fleetctl.model.lease import HOST_SLOT, WHOLE, Hold, Lease, Request, Shape
+from fleetctl.inventory.nodesets import fold
+from fleetctl.model.lease import HOST_SLOT, WHOLE, Hold, Latency, Lease, Request, Shape
 from fleetctl.scheduler.packing.fragments import ClassMix
 from fleetctl.scheduler.packing.headroom import Headroom
 from fleetctl.scheduler.packing.node import UNKNOWN, NodeSpec
@@ -59,6 +61,10 @@ class FleetCore:
         self._job_of: dict[str, int] = {}
         self._name_of: dict[int, str] = {}
         self._windowed: dict[int, tuple[Window, ...]] = {}
+        self._working: tuple[Ints, Ints, Sequence[str]] = (_NONE, _NONE, ())  # node, card, who works there
+        self._known: Mask = np.array([node.most_cards is not None for node in self._views], dtype=np.bool_)
+        self._away: Mask = np.zeros(len(self._views), dtype=np.bool_)
+        self._repair: Mask = np.zeros(len(self._views), dtype=np.bool_)
         self._masks: dict[tuple[str, str, int | None], Mask | None] = {}
         for number, node in enumerate(self._views):
             self._set_conditions(number, node)
@@ -201,6 +207,27 @@ class FleetCore:
 
     # ---- what changes about nodes
 
+    def set_working(self, working: Iterable[tuple[str, str, str]]) -> None:
+        """The cards on which something works, leases or not: host, card, who in words."""
+        found = [
+            (number, place, words)
+            for host, card, words in working
+            if (number := self._numbers.get(host)) is not None and (place := self._cards[number].get(card)) is not None
+        ]
+        nodes, places = (np.array([row[column] for row in found], dtype=np.int64) for column in (0, 1))
+        self._working = (nodes, places, [words for _, _, words in found])
+
+    def strays(self) -> dict[str, dict[str, str]]:
+        """Host -> card -> who works there, though nobody holds the card."""
+        nodes, places, words = self._working
+        found: dict[str, dict[str, str]] = {}
+        for at in np.flatnonzero(self.ends.unheld(nodes, places)).tolist():
+            number, place = int(nodes[at]), int(places[at])
+            if self.packer.card_milli(number)[place] == WHOLE and not self.packer.taken_alone[number]:
+                node = self._views[number]
+                found.setdefault(node.host, {})[node.cards[place].key] = words[at]
+        return found
+
     def set_node(self, node: NodeView) -> None:
         """What a node does now: why it takes no work, its cards' reasons, windows, heat."""
         number = self._numbers[node.host]
@@ -212,11 +239,13 @@ class FleetCore:
         shut = bool(node.why_not or node.hot)
         if shut != bool(self.packer.closed[number]):
             (self.packer.close if shut else self.packer.open)([number])
-        off = frozenset(place for place, card in enumerate(node.cards) if card.why_not)
+        self._away[number], self._repair[number] = node.away, node.repair
+        self.packer.set_strayed(number, bool(node.stray))
+        off = frozenset(place for place, card in enumerate(node.cards) if card.why_not or card.stray)
         if off != self.packer.off(number):
             self.packer.set_off(number, off)
             self.ends.refresh(number)
-        if shut or off or node.windows:
+        if shut or off or node.windows or node.away or node.repair:
             self.odd.add(node.host)
         else:
             self.odd.discard(node.host)
@@ -270,7 +299,7 @@ class FleetCore:
             jobs = self.ends.on(number)
             named = tuple(sorted({name for job in jobs for name in self._held[self._name_of[job]][3]}))
             cards = tuple(
-                CardView(card.key, card.index, free, card.why_not)
+                CardView(card.key, card.index, free, card.why_not, card.stray)
                 for card, free in zip(node.cards, self.packer.card_milli(number), strict=True)
             )
             yield replace(node, cards=cards, held_by=named, exclusive=bool(self.packer.taken_alone[number]))
@@ -300,23 +329,45 @@ class FleetCore:
                 return f"nodes are free, but power or cooling is not: {room.why_not(kind, tight)}"
             if not shape.same:
                 return "nodes are free, but power or cooling would not bear all of them together"
-        where = f" in one {shape.same}" if shape.same else ""
-        return f"{shape.nodes} nodes{where} are asked for, {count} fit now of {self.packer.could(kind)} that could"
+        return f"{_asked(shape)}, {count} fit{'s' if count == 1 else ''} now of {self._could(shape)} that could"
 
     def never(self, request: Request) -> Refusals | None:
         """The refusal of what not even an empty fleet could hold; None when it could. Its nodes have no reasons yet."""
-        kind, shape = self.kind(request.shape), request.shape
-        room = self.packer.could(kind)
-        if room >= shape.nodes:
+        shape = request.shape
+        if self.packer.could(self.kind(shape), ~self._away) >= shape.nodes:
             return None
-        where = f" in one {shape.same}" if shape.same else ""
-        why = f"{shape.nodes} nodes{where} are asked for, {room} could ever take it"
+        room = self._could(shape)
+        why = f"{_asked(shape)}, {room} could ever take it"
         return Refusals(why, {}, for_ever=True, nearest=self._nearest(shape, room))
+
+    def not_known(self, request: Request) -> str:
+        """Why nobody can say yet whether it could ever be met, and what would tell; "" when enough nodes are known."""
+        shape = request.shape
+        room = self._could(shape)
+        if room >= shape.nodes:
+            return ""
+        able = self.packer.able(self.kind(shape)) & ~self._away
+        words = [f"not known yet: {_asked(shape)}, {room} of those heard could take it"]
+        if silent := self.hosts(able & ~self._known):
+            words.append(
+                f"{len(silent)} never heard ({_few(silent)}): `fleetctl poll` asks them, `fleetctl doctor` says why"
+            )
+        if away := self.hosts(able & self._repair):
+            words.append(f"{len(away)} away for repair ({_few(away)}): `fleetctl resume` or `recheck` brings them back")
+        return "; ".join(words)
+
+    def _could(self, shape: Shape) -> int:
+        """Nodes that could take a member of it one day, as far as is known."""
+        return self.packer.could(self.kind(shape), self._known & ~self._away & ~self._repair)
 
     def _nearest(self, shape: Shape, room: int) -> str:
         """The nearest request that could ever be met, in words."""
         if room > 0:
             return f"{room} node{'s' if room > 1 else ''} of {shape.cards or 'all'} cards"
+        for without, words in _RELAXED:
+            eased = replace(shape, **without)
+            if eased != shape and self._could(eased) >= shape.nodes:
+                return words + self._just_enough(eased, next(iter(without)))
         widest = max((len(n.cards) for n in self._views), default=0)
         if 0 < widest < shape.cards:
             return f"{widest} cards a node; use --nodes {-(-shape.cards * shape.nodes // widest)} --cards {widest}"
@@ -324,6 +375,27 @@ class FleetCore:
         if shape.chip and chips:
             return f"one of the chips here: {', '.join(chips[:6])}"
         return ""
+
+    def _just_enough(self, eased: Shape, what: str) -> str:
+        """The value of a limit that nodes could meet, in words; "" where it is no number."""
+        able = self.packer.able(self.kind(eased)) & self._known & ~self._away & ~self._repair
+        chips = {self._views[n].chip or "" for n in np.flatnonzero(able).tolist()}
+        facts = [self.snapshot.chips[c] for c in chips if c in self.snapshot.chips]
+        if what == "price_ceiling" and (prices := [p for c in chips if (p := self.snapshot.prices.get(c)) is not None]):
+            return f"; --max-price {min(prices):g} would do"
+        if what == "min_fp16_tflops" and (most := max((f.fp16_tflops or 0 for f in facts), default=0)):
+            return f"; the fastest here has {most:g}"
+        if what == "min_mem_bytes" and (most := max((f.mem_bytes or 0 for f in facts), default=0)):
+            return f"; the largest here has {most / 2**30:g} GiB"
+        return ""
+
+    def has_open_ends(self, nodes: Mask) -> bool:
+        """Does anything without an end run on these nodes?"""
+        return any(
+            self._held[self._name_of[job]][1] == np.inf
+            for number in np.flatnonzero(nodes).tolist()
+            for job in self.ends.on(number)
+        )
 
     def hosts(self, nodes: Mask) -> tuple[str, ...]:
         return tuple(self._views[n].host for n in np.flatnonzero(nodes).tolist())
@@ -385,6 +457,31 @@ class FleetCore:
                 self.begin(f"?{node.host}", (share,), np.inf, names=rest)
 
 
+_NONE = np.zeros(0, dtype=np.int64)
+_RELAXED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"price_ceiling": None}, "the same without --max-price"),
+    ({"same": ""}, "the same without --same"),
+    ({"latency": Latency.BATCH}, "the same without --latency"),
+    ({"min_fp16_tflops": None}, "the same without --min-fp16"),
+    ({"min_mem_bytes": None}, "the same without --min-mem"),
+    ({"chip_class": ""}, "the same without --chip-class"),
+    ({"pool": ""}, "the same without --pool"),
+    ({"site": ""}, "the same without --site"),
+    ({"hosts": ()}, "the same without --on"),
+    ({"not_hosts": ()}, "the same without --not-on"),
+)
+NAMED = 8  # hosts that are named; the rest is counted
+
+
+def _few(hosts: Sequence[str]) -> str:
+    return fold(hosts[:NAMED]) + (" ..." if len(hosts) > NAMED else "")
+
+
+def _asked(shape: Shape) -> str:
+    where = f" in one {shape.same}" if shape.same else ""
+    return f"{shape.nodes} nodes{where} are asked for" if shape.nodes != 1 else f"1 node{where} is asked for"
+
+
 def _spec(node: NodeView) -> NodeSpec:
     return NodeSpec(
         node.host, UNKNOWN, UNKNOWN, len(node.cards), node.chip or "", node.site, node.rack or "", leaf=node.leaf or ""
@@ -395,7 +492,7 @@ def _alike(views: Sequence[NodeView]) -> list[Ints]:
     """Numbers of nodes between which only their name and what is held on them differ."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for number, n in enumerate(views):
-        key = (n.site, n.pools, n.chip, len(n.cards), n.rack is None, n.leaf is None)
+        key = (n.site, n.pools, n.chip, n.heard, n.most_cards, n.rack is None, n.leaf is None)
         groups.setdefault(key, []).append(number)
     return [np.array(numbers, dtype=np.int64) for numbers in groups.values()]
 

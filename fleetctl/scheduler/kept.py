@@ -17,11 +17,11 @@ from fleetctl.config.schema import Config
 from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.lease import Lease
 from fleetctl.scheduler.fleet_core import FleetCore
-from fleetctl.scheduler.live import asked_lately, load_fleet, with_conditions
+from fleetctl.scheduler.live import asked_lately, load_fleet, with_conditions, working_cards
 from fleetctl.scheduler.placement import ChipFacts
 from fleetctl.scheduler.power import load_power
 from fleetctl.scheduler.queue import policy_of
-from fleetctl.store.capacity import cards_mark
+from fleetctl.store.capacity import cards_mark, processes_mark
 from fleetctl.store.connections import Connections
 from fleetctl.store.leases import live_versions, some_leases
 
@@ -46,6 +46,7 @@ class KeptFleet:
         self.leases: dict[str, Lease] = {}
         self._made_at = self._asked_at = now
         self._cards = cards_mark(conn)
+        self._processes: tuple[int, ...] = ()
 
     def serves(self, inventory: Inventory, config: Config, chips: Mapping[str, ChipFacts] | None) -> bool:
         return self.inventory is inventory and self.config == config and self.chips is chips
@@ -71,7 +72,11 @@ class KeptFleet:
             core.book(lease)
             self.leases[lease.id] = lease
         limits, at, warm = load_power(conn, self.inventory, self.config, now)
-        for node in with_conditions(conn, core.nodes, self.config, now, warm, core.holds_anything, set(core.odd)):
+        if (mark := processes_mark(conn)) != self._processes:
+            self._processes = mark
+            core.set_working(working_cards(conn, self.config))
+        strays, odd = core.strays(), set(core.odd)
+        for node in with_conditions(conn, core.nodes, self.config, now, warm, core.holds_anything, odd, strays):
             core.set_node(node)
         if limits or core.snapshot.limits:
             core.snapshot = replace(core.snapshot, limits=limits, limits_at=at)

@@ -17,7 +17,16 @@ from fleetctl.scheduler.packing.task import TaskClass
 from fleetctl.scheduler.picture import HeldCard, Picture
 from fleetctl.scheduler.placement import CardView, ChipFacts, NodeView, Snapshot, Window
 from fleetctl.scheduler.power import load_power
-from fleetctl.store.capacity import HostFact, count_processes, hot_hosts, list_cards, list_silent, worst_findings
+from fleetctl.store.capacity import (
+    HostFact,
+    count_processes,
+    hot_hosts,
+    list_cards,
+    list_heard,
+    list_silent,
+    list_working_cards,
+    worst_findings,
+)
 from fleetctl.store.leases import list_holds
 from fleetctl.store.nodes import list_admin, list_card_admin, list_outside
 from fleetctl.store.requests import list_requests
@@ -59,7 +68,11 @@ def load_snapshot(
                 alone = HOST_SLOT in cards or any(e for _, e in cards.values())
                 nodes[host] = replace(node, cards=tuple(views), held_by=tuple(sorted(leases[host])), exclusive=alone)
         limits, at, warm = load_power(conn, inventory, config, now)
-        for node in with_conditions(conn, nodes, config, now, warm, lambda host: host in held):
+        strays: dict[str, dict[str, str]] = defaultdict(dict)
+        for host, card, words in working_cards(conn, config):
+            if card not in held.get(host, ()) and HOST_SLOT not in held.get(host, ()):
+                strays[host][card] = words
+        for node in with_conditions(conn, nodes, config, now, warm, lambda host: host in held, strays=strays):
             nodes[node.host] = node
         return replace(snapshot, nodes=nodes, limits=limits, limits_at=at)
 
@@ -74,6 +87,7 @@ def load_fleet(
     """What nodes are: the part that is dear to read and changes rarely. Nothing is held, nothing keeps them from work."""
     leaves: dict[str | None, str] = {rack.name: rack.leaf for rack in inventory.racks.values() if rack.leaf}
     cards, chip_of = list_cards(conn)
+    heard = list_heard(conn)
     nodes = {
         name: NodeView(
             host=name,
@@ -83,6 +97,8 @@ def load_fleet(
             pools=host.pools,
             chip=chip_of.get(name) or host.chip,
             cards=tuple([CardView(key, number) for key, number in cards.get(name, ())]),
+            heard=name in heard or name in cards,
+            declared=host.cards or 0,
         )
         for name, host in inventory.hosts.items()
     }
@@ -109,6 +125,17 @@ def asked_lately(conn: sqlite3.Connection, max_cards: int) -> tuple[tuple[TaskCl
     return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0].cards, item[0].milli)))
 
 
+def working_cards(conn: sqlite3.Connection, config: Config) -> list[tuple[str, str, str]]:
+    """(host, card, who works there in words); nothing where such processes are to be ignored."""
+    rules = config.scheduling
+    if rules.stray_processes == "ignore":
+        return []
+    return [
+        (host, card, f"process {pid}{f' of {user}' if user else ''} runs there without a lease")
+        for host, card, pid, user in list_working_cards(conn, rules.drain_ignores)
+    ]
+
+
 def with_conditions(
     conn: sqlite3.Connection,
     nodes: Mapping[str, NodeView],
@@ -117,12 +144,14 @@ def with_conditions(
     warm: Mapping[str, str],
     busy: Callable[[str], bool],
     odd: Collection[str] = (),
+    strays: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Iterator[NodeView]:
     """The nodes that something keeps from work at present, or kept until now, as they are; of all others nothing is said.
 
     warm: host -> why its cooling bears no more; busy: is anything held there? odd: hosts that were kept from work, or
-    some of their cards, as `nodes` has them.
+    some of their cards, as `nodes` has them; strays: host -> card -> the process that runs there without a lease.
     """
+    strays = strays or {}
     records, cards, outside = list_admin(conn), list_card_admin(conn), list_outside(conn)
     silent, seen = list_silent(conn)
     findings, hot = worst_findings(conn), hot_hosts(conn)
@@ -146,18 +175,23 @@ def with_conditions(
     for (host, key), record in cards.items():
         if record.wish is not Wish.SERVE:
             bad_cards[host][key] = f"is out of service ({record.reason})" if record.reason else "is out of service"
-    unusual = {*odd, *named, *silent, *findings, *hot, *warm, *windows, *bad_cards, *(nodes.keys() - seen)}
+    unusual = {*odd, *named, *silent, *findings, *hot, *warm, *windows, *bad_cards, *strays, *(nodes.keys() - seen)}
     for host in unusual & nodes.keys():
         node = nodes[host]
         text = hot.get(host) or warm.get(host)
+        wish, strange = picture.record(host).wish, strays.get(host, {})
         yield replace(
             node,
             why_not=_why_not(picture, host, host in seen, findings.get(host, ())),
             hot=f"too warm for more load: {text}" if text else "",
             windows=tuple(windows.get(host, ())),
-            cards=tuple([replace(c, why_not=bad_cards[host].get(c.key, "")) for c in node.cards])
-            if host in bad_cards or host in odd
+            cards=tuple(
+                [replace(c, why_not=bad_cards[host].get(c.key, ""), stray=strange.get(c.key, "")) for c in node.cards]
+            )
+            if host in bad_cards or strange or host in odd
             else node.cards,
+            away=wish is Wish.RETIRE or host in outside,
+            repair=wish is Wish.RMA,
         )
 
 
@@ -169,7 +203,7 @@ def _why_not(picture: Picture, name: str, seen: bool, critical: tuple[str, ...])
         owner = picture.owner(name)
         return f"is {state.value}" + (f" ({reason})" if reason else "") + (f" by {owner}" if owner else "")
     if not seen:
-        return "was never seen"
+        return "was never heard: what it has is not known yet"
     fact = picture.facts.get(name)
     if fact is not None and fact.reach != Reach.FRESH:
         return _SILENT.get(Reach(fact.reach), "is not fresh")

@@ -141,6 +141,7 @@ def look_at(
     waiting = Line(core.packer, core.ends, order, config.scheduling.look_ahead)
     asking = _Asking(core, line, decisions)
     can: dict[object, str] = {}
+    unknown: dict[object, str] = {}
     queued: list[int] = []
     for place, request in enumerate(line):
         if request.latest_start_at is not None and request.latest_start_at < now:
@@ -151,8 +152,12 @@ def look_at(
             never = core.never(request)
             nearest = f"; nearest: {never.nearest}" if never and never.nearest else ""
             can[kind] = f"can never fit: {never.why}{nearest}" if never else ""
+            unknown[kind] = "" if never else core.not_known(request)
         if can[kind]:
             decisions.impossible[request.id] = can[kind]  # said at once, whatever else it would wait for
+            continue
+        if unknown[kind]:
+            decisions.notes[request.id] = unknown[kind]  # nobody stands behind what may never be
             continue
         if request.start_at is not None and request.start_at > now:
             decisions.notes[request.id] = "waits for its start time"
@@ -214,7 +219,9 @@ def _explain(
         first.setdefault(core.kind(request.shape), request.id)
         promise = promised.get(request.id)
         if promise is not None:
-            when = "nobody can say when, leases without an end are in the way"
+            when = "nobody can say when"
+            if promise.at is None and core.has_open_ends(promise.core.nodes):
+                when += ", leases without an end are in the way"
             when = when if promise.at is None else f"can start at {promise.at}"
             decisions.notes[request.id] = f"{core.why_waits(request)}; {when}"
         elif barred and head is not None and core.choose(request):

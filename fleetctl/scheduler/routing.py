@@ -44,7 +44,9 @@ def find_route(
         if (not asked or (host in outside and outside[host].backend == asked))
         and not why_never(shape, _as_counted(node, outside.get(host)), snapshot)
     }
-    if not asked and sum(host not in outside for host in fits) >= shape.nodes:
+    # A node that was never heard may have anything: no reason to keep away from one that is known to fit.
+    ours = sum(host not in outside and node.most_cards is not None for host, node in fits.items())
+    if not asked and ours >= shape.nodes:
         return None
     by_backend: dict[str, list[str]] = defaultdict(list)
     for host in fits:

@@ -88,11 +88,17 @@ def gone_cards(conn: sqlite3.Connection, host: str) -> frozenset[str]:
 
 
 def cards_mark(conn: sqlite3.Connection) -> tuple[int, ...]:
-    """Changes when a host names a card it did not, or names one no more."""
+    """Changes when a host names a card it did not, names one no more, or answers for the first time."""
     row = conn.execute(
-        "SELECT COUNT(*), COALESCE(MAX(id), 0), COUNT(gone_at), COALESCE(SUM(gone_at), 0) FROM devices WHERE kind = 'card'"
+        "SELECT COUNT(*), COALESCE(MAX(id), 0), COUNT(gone_at), COALESCE(SUM(gone_at), 0),"
+        " (SELECT COUNT(answer_at) FROM hosts) FROM devices WHERE kind = 'card'"
     )
     return tuple(row.fetchone())
+
+
+def list_heard(conn: sqlite3.Connection) -> frozenset[str]:
+    """Hosts that answered at least once."""
+    return frozenset(r[0] for r in conn.execute("SELECT name FROM hosts WHERE answer_at IS NOT NULL"))
 
 
 def _number_order(card: tuple[str, str | None]) -> tuple[int, str]:
@@ -191,6 +197,25 @@ def count_stray_cards(conn: sqlite3.Connection, ignored: Collection[str] = ()) -
         work = {p.device for p in list_work(conn, host, ignored)}
         found[host] = 0 if "" in held[host] else len(work - held[host])
     return {host: count for host, count in found.items() if count}
+
+
+def processes_mark(conn: sqlite3.Connection) -> tuple[int, int, int]:
+    """Changes when the processes that hosts name change."""
+    row = conn.execute("SELECT COUNT(*), COALESCE(MAX(at), 0), COALESCE(SUM(pid), 0) FROM processes")
+    count, at, pids = row.fetchone()
+    return count, at, pids
+
+
+def list_working_cards(conn: sqlite3.Connection, ignored: Collection[str] = ()) -> list[tuple[str, str, int, str]]:
+    """(host, card, pid, user) of every card on which a process works, the one with the lowest number."""
+    where, names = is_work(conn, ignored)
+    rows = conn.execute(
+        "SELECT h.name, w.device, w.pid, w.user FROM (SELECT p.host, p.device, MIN(p.pid) AS pid,"
+        f" COALESCE(p.user, '') AS user FROM processes p WHERE {where} GROUP BY p.host, p.device) w"
+        " JOIN hosts h ON h.id = w.host",
+        names,
+    )
+    return rows.fetchall()
 
 
 def count_card_processes(conn: sqlite3.Connection, ignored: Collection[str] = ()) -> dict[tuple[str, str], int]:

@@ -86,9 +86,12 @@ class Packer(FreeState):
             for (site, model, cards, cpu, memory, _cap), members in self._groups.items()
         )
 
-    def could(self, kind: TaskClass) -> int:
-        """How many nodes could ever take a member of it, in the one place that has most where it wants one."""
-        right = np.flatnonzero(self.able(kind))
+    def could(self, kind: TaskClass, there: Mask | None = None) -> int:
+        """How many nodes could ever take a member of it, in the one place that has most where it wants one.
+
+        there: nodes that count, all when None.
+        """
+        right = np.flatnonzero(self.able(kind) if there is None else self.able(kind) & there)
         return self.places.largest(kind.same, right) if kind.same else len(right)
 
     def able(self, kind: TaskClass) -> Mask:

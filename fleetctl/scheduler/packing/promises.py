@@ -13,7 +13,7 @@ import numpy as np
 
 from fleetctl.scheduler.packing.headroom import Forecast, Headroom
 from fleetctl.scheduler.packing.packer import Packer
-from fleetctl.scheduler.packing.state import Floats, Mask, Share
+from fleetctl.scheduler.packing.state import Floats, Ints, Mask, Share
 from fleetctl.scheduler.packing.task import WHOLE, TaskClass
 
 OVERDUE_S = 1.0  # what runs longer than expected is expected to end at any moment
@@ -113,6 +113,12 @@ class Ends:
         left = self._cards - now
         return float(left[(left > 0.0) & (left < np.inf)].sum())
 
+    def unheld(self, nodes: Ints, cards: Ints) -> Mask:
+        """Of these cards, those that nothing runs on, and those that take no new work, whatever runs on them."""
+        ends = self._cards[nodes, cards]
+        found: Mask = (ends == 0.0) | (ends == np.inf)
+        return found
+
     def on(self, node: int) -> list[int]:
         """The jobs on a node."""
         return list(self._running[node])
@@ -202,13 +208,16 @@ class Ends:
         ready = np.partition(self._cards, cards - 1, axis=1)[:, cards - 1] if cards else np.zeros(len(whole))
         at = np.where(ready <= 0.0, now, np.maximum(ready, now + OVERDUE_S))
         if not kind.nodes:  # it did not start: where anything runs, something must end first
-            waits = (ready <= 0.0) & ~self._packer.untouched
+            waits = (ready <= 0.0) & ~self._packer.untouched & (self._hosts > 0.0)
             at[waits] = np.maximum(self._next[waits], now + OVERDUE_S)
         return np.where(self._packer.taken_alone, whole, at)
 
     def _for_nodes(self, now: float) -> Floats:
         """Per node, when all of it is free."""
-        return np.where(self._packer.untouched, now, np.maximum(self._hosts, now + OVERDUE_S))
+        packer = self._packer
+        at: Floats = np.where(packer.untouched, now, np.maximum(self._hosts, now + OVERDUE_S))
+        at[packer.strayed] = np.inf  # nobody knows when that ends
+        return at
 
     def _when(self, kind: TaskClass, node: int, since: float, now: float) -> float:
         """When one fits on a node, not before `since`; infinite when never."""

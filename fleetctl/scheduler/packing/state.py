@@ -53,6 +53,7 @@ class FreeState:
         self._cards = [[WHOLE] * n.cards for n in nodes]
         self._off: dict[int, frozenset[int]] = {}  # cards that take nothing new
         self._sitting: dict[int, int] = {}  # shares that hold no card
+        self.strayed: Mask = np.zeros(len(nodes), dtype=np.bool_)  # something runs there that holds nothing
         self.has = Sizes(
             np.array([n.cpu_milli for n in nodes], dtype=np.int64),
             np.array([n.memory_mib for n in nodes], dtype=np.int64),
@@ -112,6 +113,12 @@ class FreeState:
                 self._off[node] = cards
             else:
                 del self._off[node]
+            self._refresh(node)
+
+    def set_strayed(self, node: int, is_so: bool) -> None:
+        """Something runs on a node that holds nothing of it: nobody is alone there."""
+        if is_so != bool(self.strayed[node]):
+            self.strayed[node] = is_so
             self._refresh(node)
 
     # ---- figures
@@ -178,7 +185,8 @@ class FreeState:
         all_cards = self._cards[node]
         self.node_w[node] = self.power.cards_w(has.model, all_cards) + one_cpu_w(has.cpu_milli, cpu)
         free = cpu == has.cpu_milli and memory == has.memory_mib and sum(all_cards) == has.cards * WHOLE
-        self.untouched[node] = free and not self.taken_alone[node] and not self._sitting.get(node)
+        alone = not self.taken_alone[node] and not self._sitting.get(node) and not self.strayed[node]
+        self.untouched[node] = free and alone
         self._log(node)
 
     def _log(self, node: int) -> None:

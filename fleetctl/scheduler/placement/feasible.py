@@ -24,7 +24,7 @@ def why_not(request: Request, node: NodeView, snapshot: Snapshot) -> str:
 
 
 def why_never(shape: Shape, node: NodeView, snapshot: Snapshot) -> str:
-    """Why a node could not take this even when it is empty; "" when it could."""
+    """Why a node could not take this even when it is empty; "" when it could, or when nobody can say yet."""
     if shape.hosts and node.host not in shape.hosts:
         return "not among the nodes asked for"
     if node.host in shape.not_hosts:
@@ -41,17 +41,18 @@ def why_never(shape: Shape, node: NodeView, snapshot: Snapshot) -> str:
         if ms > limit:
             return f"site {node.site} is {ms:g} ms away; {shape.latency.value} needs at most {limit:g} ms"
     wants_cards = shape.cards > 0 or shape.chip or shape.chip_class or shape.min_fp16_tflops or shape.min_mem_bytes
-    if wants_cards:
+    if wants_cards and (node.heard or node.chip):
         reason = _why_not_chip(shape, node, snapshot.chips.get(node.chip or ""))
         if reason:
             return reason
-    if shape.cards > len(node.cards):
-        return f"has {len(node.cards)} cards, {shape.cards} are asked for"
+    most = node.most_cards
+    if most is not None and shape.cards > most:
+        return f"has {_count(most, 'card')}, {shape.cards} {'is' if shape.cards == 1 else 'are'} asked for"
     if shape.same == "rack" and node.rack is None:
         return "stands in no rack, the gang must share one"
     if shape.same == "leaf" and node.leaf is None:
         return "hangs on no leaf switch that is known, the gang must share one"
-    if shape.price_ceiling is not None and wants_cards:
+    if shape.price_ceiling is not None and wants_cards and (node.heard or node.chip):
         price = snapshot.prices.get(node.chip or "")
         if price is None:
             return f"{node.chip or 'its chip'} has no price, a ceiling is set"
@@ -61,7 +62,7 @@ def why_never(shape: Shape, node: NodeView, snapshot: Snapshot) -> str:
 
 
 def _why_not_chip(shape: Shape, node: NodeView, facts: ChipFacts | None) -> str:
-    if node.chip is None and not node.cards:
+    if node.chip is None and not node.most_cards:
         return "has no cards"
     if shape.chip and shape.chip.casefold() not in (node.chip or "").casefold():
         return f"has {node.chip or 'cards of an unknown chip'}, not {shape.chip}"
@@ -112,6 +113,8 @@ def _why_no_cards(shape: Shape, node: NodeView) -> str:
     if shape.cards == 0 or shape.exclusive:
         if node.held_by:
             return f"the whole node was asked for, {node.held_by[0]} runs there"
+        if node.stray:
+            return f"the whole node was asked for, {node.stray}"
         working = sum(1 for c in node.cards if c.open_milli >= WHOLE)
         return _short(shape, node, working) if working < max(shape.cards, 1 if node.cards else 0) else ""
     free = sum(1 for c in node.cards if c.open_milli >= min(shape.milli, WHOLE))
@@ -120,9 +123,18 @@ def _why_no_cards(shape: Shape, node: NodeView) -> str:
 
 def _short(shape: Shape, node: NodeView, free: int) -> str:
     part = "" if shape.milli >= WHOLE else f" with {shape.milli} milli free"
-    words = f"{free} of {len(node.cards)} cards free{part}, {shape.cards} asked for"
+    words = f"{free} of {_count(len(node.cards), 'card')} free{part}, {shape.cards} asked for"
+    if len(node.cards) < node.declared:
+        words += f"; it names {len(node.cards)} of its {node.declared}"
     bad = next((c for c in node.cards if c.why_not), None)
-    return f"{words}; card {_name(bad)} {bad.why_not}" if bad is not None else words
+    if bad is not None:
+        words += f"; card {_name(bad)} {bad.why_not}"
+    strange = next((c for c in node.cards if c.stray), None)
+    return f"{words}; card {_name(strange)}: {strange.stray}" if strange is not None else words
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _name(card: CardView) -> str:

@@ -26,17 +26,21 @@ class ChipFacts:
 
 @dataclass(frozen=True, slots=True)
 class CardView:
-    """One card. free_milli: thousandths nobody holds; why_not: why it takes no new work, "" when it does."""
+    """One card. free_milli: thousandths nobody holds; why_not: why it takes no new work, "" when it does.
+
+    stray: a process that runs on it without a lease, in words; it takes no new work either, nor does its node as a whole.
+    """
 
     key: str
     index: str | None = None
     free_milli: int = WHOLE
     why_not: str = ""
+    stray: str = ""
 
     @property
     def open_milli(self) -> int:
         """What a new lease could get."""
-        return 0 if self.why_not else self.free_milli
+        return 0 if self.why_not or self.stray else self.free_milli
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class NodeView:
 
     why_not: why it takes no new work at all, "" when it does; held_by: leases that hold something there;
     exclusive: one of them holds it alone; hot: too warm for more load, with the words to say so, "" when not.
+    heard: it has answered at least once, so that its cards are known; declared: cards it has by fleet.toml; away: it is
+    retired or another scheduler's and never takes work of ours; repair: it is away and may come back.
     """
 
     host: str
@@ -69,6 +75,20 @@ class NodeView:
     exclusive: bool = False
     windows: tuple[Window, ...] = ()
     hot: str = ""
+    heard: bool = True
+    declared: int = 0
+    away: bool = False
+    repair: bool = False
+
+    @property
+    def most_cards(self) -> int | None:
+        """Cards it has when all of them are there; None where nobody knows."""
+        return max(len(self.cards), self.declared) if self.heard or self.declared else None
+
+    @property
+    def stray(self) -> str:
+        """The first process on its cards that no lease covers, "" when there is none."""
+        return next((card.stray for card in self.cards if card.stray), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def test_a_host_back_with_fewer_cards_gives_out_only_what_is_there(fleet: Schedu
     request = make_request(fleet.config, "lab", Shape(cards=5, hosts=("n01",)), who=ALICE, now=1000)
     answer = quote(fleet.db, fleet.inventory, request, now=1000, config=fleet.config)
     assert answer.placement is None
-    assert answer.refusals["n01"] == "has 4 cards, 5 are asked for"
+    assert answer.refusals["n01"] == "4 of 4 cards free, 5 asked for; it names 4 of its 8"
     plan = plan_drain(fleet.db, fleet.inventory, "n01", "hw: cards", who=ALICE, now=1000)
     assert plan.nodes[0].warnings == ("4 cards it had before are gone",)
     assert plan.nodes[0].leases
