@@ -123,6 +123,8 @@ def _beside(point: Point) -> list[tuple[str, str]]:
     pairs = (
         ("name", point.name),
         ("digits", point.digits),
+        ("divisor", point.divisor),
+        ("exponent", point.exponent),
         ("unit", point.unit_column),
         ("type", "" if point.type == "index" else point.type),
         ("only", point.only_column),
@@ -192,6 +194,18 @@ def _find_spot(point: Point, oid: str, index: str, values: tuple[tuple[str, Valu
             lacks = "digits unknown"
         else:
             scale *= 10 ** -int(digits)
+    if point.divisor:
+        divisor = number(beside.get("divisor"))
+        if divisor is None or divisor <= 0:
+            lacks = lacks or "divisor unknown"
+        else:
+            scale /= divisor
+    if point.exponent:
+        exponent = number(beside.get("exponent"))
+        if exponent is None or not -9 <= exponent <= 9:
+            lacks = lacks or "exponent unknown"
+        else:
+            scale *= 10.0 ** int(exponent)
     if point.power:
         power = number(beside.get("power"))
         if power is None or not 1 <= power <= 17:
@@ -215,6 +229,8 @@ def take(spot: Spot, raw: Value, at: float, out: Decoded) -> None:
             out.states.append(PointState(quantity or "state", where, word, oid, shown, at, bad=bad))
         return
     value = number(raw if isinstance(raw, int | float) else shown, absent)
+    if value == 0 and quantity == "humidity":
+        value = None  # no air is that dry: a probe for temperature alone
     if value is None:
         if shown or total:
             out.unknown.append(Unknown(quantity, where, oid, shown))
@@ -261,6 +277,10 @@ BY_UNIT = {
     "min": "runtime",
     "kPa": "pressure",
     "L/min": "flow",
+    "m3/h": "air_flow",
+    "psi": "pressure",
+    "Pa": "pressure",
+    "bar": "pressure",
 }
 
 
@@ -272,11 +292,9 @@ def total_power(decoded: Decoded) -> tuple[float, str] | None:
     """
     zero: tuple[float, str] | None = None
     for order in sorted(decoded.totals):
-        told: dict[str, float | None] = {}
-        for watts, oid in decoded.totals[order]:
-            told.setdefault(oid, watts)  # two maps may name one value
-        if None not in told.values():
-            found = sum(watts for watts in told.values() if watts is not None), " + ".join(told)
+        inputs = decoded.totals[order]
+        if inputs and all(w is not None for w, _ in inputs):
+            found = sum(w for w, _ in inputs if w is not None), " + ".join(o for _, o in inputs)
             if found[0] > 0:
                 return found
             zero = zero or found

@@ -22,6 +22,8 @@ name = "1.3..."                             column with names, same index
 scale = 0.1                                 value = raw * scale + offset
 offset = 0
 digits = "1.3..."                           column with the number of decimal digits, same index
+divisor = "1.3..."                          column with what the value is divided by (10 for tenths)
+exponent = "1.3..."                         column with the power of ten (-1 for tenths)
 unit_column = "1.3..."                      column with the unit as code or text; `units` gives its meaning
 units = { "1" = "C", "2" = "F" }
 quantities = { "8" = "temperature" }        with `type`: column whose code names the quantity
@@ -66,6 +68,8 @@ class Point:
     scale: float = 1.0
     offset: float = 0.0
     digits: str = ""
+    divisor: str = ""
+    exponent: str = ""
     unit_column: str = ""
     units: Mapping[str, str] | None = None
     type: str = ""
@@ -119,7 +123,7 @@ def _point(data: Mapping[str, Any], where: str, base: str, absent: tuple[float, 
     known = {
         "oid", "column", "quantity", "unit", "where", "name", "scale", "offset", "digits", "unit_column", "units", "type",
         "quantities", "scales", "only", "absent", "total", "words", "bad", "index", "least", "most",
-        "power", "total_type", "tenths_above", "unless", "rows", "unit_default", "skip", "only_name", "name_words",
+        "power", "divisor", "exponent", "total_type", "tenths_above", "unless", "rows", "unit_default", "skip", "only_name", "name_words",
     }  # fmt: skip
     wrong = set(data) - known
     if wrong:
@@ -141,6 +145,8 @@ def _point(data: Mapping[str, Any], where: str, base: str, absent: tuple[float, 
         scale=float(data.get("scale", 1.0)),
         offset=float(data.get("offset", 0.0)),
         digits=beside("digits"),
+        divisor=beside("divisor"),
+        exponent=beside("exponent"),
         unit_column=beside("unit_column"),
         units={str(k): str(v) for k, v in data["units"].items()} if "units" in data else None,
         type="index" if data.get("type") == "index" else beside("type"),

@@ -6,7 +6,7 @@ import time
 
 from fleetctl.errors import FleetctlError, TimedOutError
 from fleetctl.facility.endpoint import Endpoint
-from fleetctl.model.facility import EndpointReport, Measurement, RawValue, SourceFinding, SourceTrouble
+from fleetctl.model.facility import EndpointReport, RawValue, SourceFinding, SourceTrouble
 from fleetctl_snmp.client import SnmpClient, Value, open_client
 from fleetctl_snmp.decode import Decoded, Spot, columns_of, find_spots, scalars_of, take, text, total_power
 from fleetctl_snmp.device_map import DeviceMap, known_maps, load_map
@@ -74,7 +74,7 @@ class SnmpSource:
             rest = [m for m in known if not m.standard and m not in own]
             found += await self._present([m for m in rest if _fits(m, object_id)])
         replaced = {name for m in found for name in m.replaces}
-        found += await self._present([m for m in known if m.standard and m.name not in replaced])
+        found += await self._present([m for m in known if m.standard and m not in found])
         found = [m for m in found if m.name not in replaced]
         vendor = next((m.vendor for m in found if m.vendor), "")
         self._device = {k: v for k, v in told.items() if v}
@@ -129,7 +129,7 @@ class SnmpSource:
             if not scalars and not columns:
                 raise
             findings.append(SourceFinding(SourceTrouble.UNREADABLE, str(error)))
-        self._remember([s for m in self._maps for s in find_spots(m, columns, scalars)], columns)
+        self._remember(told_apart([(s, m.name) for m in self._maps for s in find_spots(m, columns, scalars)]), columns)
         for device_map in self._maps:
             for key, oid in (device_map.facts or {}).items():
                 if text(scalars.get(oid)):
@@ -174,7 +174,7 @@ class SnmpSource:
             url=self.endpoint.url,
             kind="snmp",
             at=at,
-            readings=tuple(_once(whole.readings)),
+            readings=tuple(whole.readings),
             states=tuple(whole.states),
             unknown=tuple(u for u in whole.unknown if u.source not in known),
             findings=tuple(whole.findings),
@@ -215,6 +215,25 @@ class SnmpSource:
             self._client = None
 
 
+def told_apart(spots: list[tuple[Spot, str]]) -> list[Spot]:
+    """No two values of one quantity under one name: the later one takes its row, or its map, behind the name."""
+    names: set[tuple[str, str]] = set()
+    sources: set[str] = set()
+    out = []
+    for spot, name in spots:
+        if spot.oid in sources:
+            continue  # two maps may name the same OID: the first one counts
+        for further in (spot.index, name, spot.oid):
+            if (spot.quantity, spot.where) not in names:
+                break
+            if further:
+                spot = spot._replace(where=f"{spot.where} ({further})")
+        sources.add(spot.oid)
+        names.add((spot.quantity, spot.where))
+        out.append(spot)
+    return out
+
+
 def column_full(oid: str, columns: dict[str, int]) -> str:
     """The column that has had its share of rows with this one, or "". columns: rows seen, by column."""
     parts = oid.split(".")
@@ -235,14 +254,6 @@ def tenths(value: Value) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and 10 <= abs(value) < 1_000_000:
         return f"/10: {value / 10:g}, /100: {value / 100:g}"
     return ""
-
-
-def _once(readings: list[Measurement]) -> list[Measurement]:
-    """Two maps may name the same OID: the first one counts."""
-    out: dict[str, Measurement] = {}
-    for r in readings:
-        out.setdefault(r.source, r)
-    return list(out.values())
 
 
 def open_source(endpoint: Endpoint) -> SnmpSource:

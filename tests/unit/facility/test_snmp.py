@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from fleetctl.errors import ConfigError
 from fleetctl.facility.endpoint import parse_url
 from fleetctl.model.facility import EndpointReport, SourceTrouble
-from fleetctl_snmp.decode import Decoded, columns_of, decode, total_power
+from fleetctl_snmp.decode import Decoded, Spot, columns_of, decode, find_spots, total_power
 from fleetctl_snmp.device_map import known_maps, load_map, parse_map, shipped_maps
-from fleetctl_snmp.source import SnmpSource, column_full, tenths
+from fleetctl_snmp.source import SnmpSource, column_full, tenths, told_apart
 
 E = "1.3.6.1.4.1."
 UPS = "1.3.6.1.2.1.33.1."
@@ -126,9 +126,25 @@ def test_a_map_continues_its_base_and_shares_its_codes_for_nothing() -> None:
     assert [u.where for u in decoded.unknown] == ["L2"]
 
 
-def test_one_value_named_by_two_maps_is_added_once() -> None:
-    decoded = Decoded(totals={1: [(300.0, "1.2.3"), (300.0, "1.2.3"), (200.0, "1.2.4")]})
-    assert total_power(decoded) == (500.0, "1.2.3 + 1.2.4")
+def test_no_two_values_share_a_name_and_none_is_taken_twice() -> None:
+    def spots(name: str, columns: dict[str, dict[str, object]]) -> list[tuple[Spot, str]]:
+        return [(s, name) for s in find_spots(load_map(name), columns, {E + "318.1.1.12.1.16.0": 300})]  # type: ignore[arg-type]
+
+    once = spots("apc-rpdu", {E + "318.1.1.12.3.5.1.1.7": {"1": 10}})
+    assert told_apart(once + once) == [s for s, _ in once]
+    twins = find_spots(load_map("hwg-poseidon"), {
+        E + "21796.3.3.3.1.6": {"1": 240, "2": 250},
+        E + "21796.3.3.3.1.2": {"1": b"Rack", "2": b"Rack"},
+        E + "21796.3.3.3.1.10": {"1": b"C", "2": b"C"},
+    }, {})  # fmt: skip
+    assert [s.where for s in told_apart([(s, "x") for s in twins])] == ["Rack", "Rack (2)"]
+
+
+def test_air_of_no_humidity_is_a_probe_that_measures_none() -> None:
+    got = read("hwg-poseidon", {
+        E + "21796.3.3.3.1.6": {"1": 0}, E + "21796.3.3.3.1.2": {"1": b"T"}, E + "21796.3.3.3.1.10": {"1": b"%RH"}
+    })  # fmt: skip
+    assert (got.readings, [u.quantity for u in got.unknown]) == ([], ["humidity"])
 
 
 class Agent:
@@ -166,6 +182,12 @@ async def test_a_product_takes_the_map_of_its_own_and_not_its_sisters() -> None:
     assert report.device["map"] == "janitza-umg96"
     assert [(r.quantity, round(r.value, 3)) for r in report.readings] == [("current", 16.295), ("power", 10041)]
     assert report.total_power_w == 10041
+
+
+async def test_a_map_that_is_both_its_makers_and_a_standard_is_used_once() -> None:
+    values: dict[str, object] = {"1.3.6.1.2.1.1.2.0": E + "534.1", E + "534.1.4.4.1.4.1": 2057, E + "534.1.2.4.0": 100}
+    report, _ = await ask(values)
+    assert (report.device["map"], report.total_power_w) == ("eaton-xups", 2057)
 
 
 async def test_an_agent_that_says_nothing_of_itself_is_not_asked_for_every_map() -> None:
