@@ -69,8 +69,7 @@ def decode(point: Point, registers: Sequence[int], power: int | None = 0) -> flo
     Nothing is: the map's own code, all ones in an unsigned type, the lowest number of a signed one, NaN and infinity.
     """
     if point.type.startswith("string"):
-        raw = struct.pack(f">{len(registers)}H", *registers)
-        return "".join(c for c in raw.split(b"\0")[0].decode("latin-1") if c.isprintable()).strip()
+        return text_of(registers)
     ordered = list(registers)[::-1] if point.swapped else list(registers)
     raw = struct.pack(f">{len(ordered)}H", *ordered)
     if point.absent and raw == point.absent:
@@ -87,7 +86,15 @@ def decode(point: Point, registers: Sequence[int], power: int | None = 0) -> flo
     value = value * point.scale * 10.0**power + point.offset
     if point.quantity == "power_factor" and point.name.endswith("_4q") and 1 < abs(value) <= 2:
         value = math.copysign(2 - abs(value), value)  # Schneider's four-quadrant form: above one is leading
+    elif point.quantity == "power_factor" and 2 < abs(value) <= 100:
+        value /= 100  # SunSpec writes percent, some of its makers the ratio
     return value
+
+
+def text_of(registers: Sequence[int]) -> str:
+    """Printable text of registers, two characters each."""
+    raw = struct.pack(f">{len(registers)}H", *registers)
+    return "".join(c for c in raw.split(b"\0")[0].decode("latin-1") if c.isprintable()).strip()
 
 
 def hex_of(registers: Sequence[int]) -> str:

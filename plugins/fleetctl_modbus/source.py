@@ -21,6 +21,7 @@ from fleetctl.model.facility import (
     SourceTrouble,
     Unknown,
 )
+from fleetctl_modbus import sunspec
 from fleetctl_modbus.decode import blocks, decode, hex_of, power_of_ten, registers_of, score
 from fleetctl_modbus.register_map import Point, RegisterMap, known_maps, load_map
 from fleetctl_modbus.scan import register_row, scan
@@ -128,9 +129,14 @@ class ModbusSource:
             findings.append(SourceFinding(SourceTrouble.REFUSED, f"{point.name}: {error}", str(point.addr)))
 
     async def _find_map(self) -> RegisterMap:
-        """The named map, else the only one of the shipped maps that explains everything it reads."""
-        if self.endpoint.map_path:
+        """The named map, else what a SunSpec device lists, else the shipped map that explains everything it reads."""
+        if self.endpoint.map_path and self.endpoint.map_path != "sunspec":
             return load_map(self.endpoint.map_path, self.endpoint.maps)
+        listed = await sunspec.find_map(self._read, RefusedError)
+        if listed is not None:
+            return listed
+        if self.endpoint.map_path:
+            raise ParseError(f"{self.endpoint.url}: lists no SunSpec model that is known", hint="leave ?map= out")
         fitting: list[tuple[float, int, RegisterMap]] = []
         for register_map in known_maps(self.endpoint.maps):
             try:

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetctl.errors import ConfigError
+from fleetctl.errors import ConfigError, ParseError
+from fleetctl.facility.endpoint import parse_url
+from fleetctl.model.facility import EndpointReport
 from fleetctl_modbus.decode import blocks, decode, guesses, power_of_ten, score
 from fleetctl_modbus.register_map import load_map, parse_map, quantity_of, shipped_maps
 from fleetctl_modbus.scan import MAX_ROWS, scan
-from fleetctl_modbus.source import RefusedError
+from fleetctl_modbus.source import ModbusSource, RefusedError
+from fleetctl_modbus.sunspec import END, MARK, MAX_MODELS, Model, find_chain, find_map
 
 
 def point(kind: str, **more: object) -> object:
@@ -146,3 +149,110 @@ async def test_a_device_that_answers_everything_is_not_read_for_ever() -> None:
     rows = await scan(meter.read, shipped_maps(), RefusedError)
     assert len(rows) == MAX_ROWS + 1
     assert "start=ADDRESS" in rows[-1].note
+
+
+# -- SunSpec -------------------------------------------------------------------------------------------------------------
+
+
+def text_registers(text: str, count: int) -> list[int]:
+    raw = text.encode().ljust(count * 2, b"\0")
+    return list(struct.unpack(f">{count}H", raw))
+
+
+def solar_inverter() -> dict[int, int]:
+    """Common model, three-phase inverter 103 and a meter 203 at base 40000; what is not implemented as SunSpec codes it."""
+    common = [
+        1,
+        65,
+        *text_registers("Maker", 16),
+        *text_registers("SE33K", 16),
+        *[0] * 16,
+        *text_registers("7E01", 16),
+        1,
+    ]
+    inverter = [103, 50, *[0xFFFF] * 50]
+    for offset, value in {
+        2: 4810, 6: 0xFFFE, 8: 0xFFFF, 10: 2301, 13: 0xFFFF, 14: 3312, 15: 1, 16: 4998, 17: 0xFFFE, 22: 0xD8F2, 23: 0xFFFE,
+        20: 0x8000, 21: 0, 24: 0x0012, 25: 0xD687, 26: 0, 33: 0x8000, 34: 521, 37: 0xFFFF, 18: 0x8000, 31: 0x8000,
+    }.items():  # fmt: skip
+        inverter[offset] = value
+    meter = [203, 105, *[0x8000] * 105]
+    for offset, value in {
+        18: 0xF830,
+        22: 1,
+        16: 500,
+        17: 0xFFFF,
+        46: 0,
+        47: 0,
+        38: 0,
+        39: 9,
+        54: 3,
+        33: 97,
+        37: 0x8000,
+    }.items():
+        meter[offset] = value
+    return dict(enumerate([*MARK, *common, *inverter, 64001, 3, 1, 2, 3, *meter, END, 0], 40_000))
+
+
+async def read_registers(registers: dict[int, int], url: str = "modbus://x") -> EndpointReport:
+    source = ModbusSource(parse_url(url))
+    source._read = Meter(registers).read  # type: ignore[method-assign]
+    return await source.read()
+
+
+async def test_a_sunspec_device_is_read_by_what_it_lists() -> None:
+    report = await read_registers(solar_inverter())
+    got = {(r.quantity, r.where): (round(r.value, 4), r.unit) for r in report.readings}
+    assert got["power", "inverter"] == (33120, "W")
+    assert got["current", "inverter"] == (48.1, "A")
+    assert got["voltage", "inverter A"] == (230.1, "V")
+    assert got["frequency", "inverter"] == (49.98, "Hz")
+    assert got["energy", "inverter"] == (1234567, "Wh")
+    assert got["power_factor", "inverter"] == (-0.9998, "")
+    assert got["temperature", "inverter heat sink"] == (52.1, "C")
+    assert got["power", "meter"] == (-20000, "W")
+    assert got["energy", "meter exported"] == (9000, "Wh")
+    assert not {("temperature", "inverter cabinet"), ("current", "inverter B"), ("power", "inverter DC")} & set(got)
+    assert ("energy", "meter imported") not in got, "an accumulator of zero is one that is not kept"
+    assert ("power_factor", "meter") not in got, "a value whose scale is not implemented is unknown"
+    assert report.total_power_w == 33120, "a meter beside an inverter measures something else"
+    assert (report.device["vendor"], report.device["product"], report.device["map"]) == (
+        "Maker",
+        "SE33K 7E01",
+        "sunspec",
+    )
+    assert not report.findings
+
+
+async def test_a_float_meter_at_the_second_base() -> None:
+    meter = [213, 124, *[0x7FC0, 0] * 62]
+    for offset, value in {2: 12.5, 26: 50.01, 28: 8625.0, 52: 0.97, 68: 1.5e6}.items():
+        meter[offset : offset + 2] = regs("f", value)
+    report = await read_registers(dict(enumerate([*MARK, *meter, END, 0], 50_000)))
+    got = {(r.quantity, r.where): r.value for r in report.readings}
+    assert got == {
+        ("power", "meter"): 8625, ("current", "meter"): 12.5, ("frequency", "meter"): pytest.approx(50.01),
+        ("power_factor", "meter"): pytest.approx(0.97), ("energy", "meter imported"): 1.5e6,
+    }  # fmt: skip
+    assert report.total_power_w == 8625
+
+
+async def test_two_meters_are_no_total_and_a_chain_without_its_end_is_read_as_far_as_it_goes() -> None:
+    meter = [201, 105, *[0x8000] * 105]
+    meter[18], meter[22] = 500, 0
+    report = await read_registers(dict(enumerate([*MARK, *meter, *meter], 0)))
+    assert sorted(r.where for r in report.readings) == ["meter 1", "meter 2"]
+    assert report.total_power_w is None
+
+
+async def test_a_chain_that_leads_nowhere_is_no_sunspec_device() -> None:
+    with pytest.raises(ParseError, match="lists no SunSpec model"):
+        await read_registers(dict(enumerate([*MARK, 64001, 2, 0, 0, END, 0], 40_000)), "modbus://x?map=sunspec")
+    assert await find_chain(Meter(dict.fromkeys(range(65536), 1) | dict(enumerate(MARK))).read, RefusedError) == [
+        Model(1, 2 + 3 * i, 1) for i in range(MAX_MODELS)
+    ]
+
+
+@given(st.lists(st.integers(0, 65_535), max_size=300))
+async def test_any_chain_ends(registers: list[int]) -> None:
+    await find_map(Meter(dict(enumerate([*MARK, *registers]))).read, RefusedError)
