@@ -39,12 +39,12 @@ from fleetctl.model.facility import EndpointResult
 from fleetctl.model.report import HostReport
 from fleetctl.plugin import Plugin, load_plugins
 from fleetctl.scheduler.chips import chip_facts
+from fleetctl.scheduler.partitions import PartitionFollower
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.audit import wishes_mark
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
 from fleetctl.store.housekeeping import Housekeeper
-from fleetctl.store.outside import list_partitions
 from fleetctl.store.rounds import recorder_of
 from fleetctl.transport.base import Transport
 from fleetctl.transport.build import build_transports
@@ -76,6 +76,7 @@ class Engine:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._stop = asyncio.Event()
         self._trouble = ""
+        self._partitions = PartitionFollower(config)
 
     async def run(self, *, rounds: int | None = None, on_round: Callable[[int], None] | None = None) -> None:
         """Poll and act until stopped, or for so many rounds.
@@ -84,10 +85,8 @@ class Engine:
         """
         path = Path(self.config.store.path)
         with EngineLock(path), Database.open(path, write=True) as db:
-            if self.config.schedulers:  # pools made of their partitions, as they were told last
-                with db.read() as conn:
-                    self.inventory = build_inventory(self.config, list_partitions(conn))
             self._db = db
+            self._follow_partitions()
             self._judge = Judge(
                 self.inventory.hosts, self.config.thresholds, [rule for p in self._plugins for rule in p.rules]
             )
@@ -257,7 +256,13 @@ class Engine:
         with self._db.read() as conn:
             return wishes_mark(conn)
 
+    def _follow_partitions(self) -> None:
+        """Pools made of partitions, as they were told last. Hosts stay the same: only the scheduler asks for pools."""
+        with self._db.read() as conn:
+            self.inventory = self._partitions.follow(conn, self.inventory)
+
     def _tick(self) -> None:
+        self._follow_partitions()
         result = tick(self._db, self.inventory, self._clock.now(), config=self.config, chips=chip_facts())
         if result.did_anything:
             log.info("acted: %s", result)

@@ -28,12 +28,12 @@ from fleetctl.model.states import Reach
 from fleetctl.plugin import load_plugins
 from fleetctl.scheduler.chips import chip_facts
 from fleetctl.scheduler.hooks import HookRunner, finish_ending, open_hooks
+from fleetctl.scheduler.partitions import PartitionFollower
 from fleetctl.scheduler.process_ends import prepare_passes
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import save_engine_beat, save_engine_start, save_engine_stop
 from fleetctl.store.facility import list_endpoints
-from fleetctl.store.outside import list_partitions
 from fleetctl.store.rounds import recorder_of
 from fleetctl.store.scheduler_facts import HookRow
 from fleetctl.store.upkeep import upkeep_step
@@ -50,9 +50,9 @@ async def poll_once(config: Config, clock: Clock | None = None) -> tuple[int, in
     plugins, _ = load_plugins()
     path = Path(config.store.path)
     with EngineLock(path), Database.open(path, write=True) as db:
-        if config.schedulers:
-            with db.read() as conn:
-                inventory = build_inventory(config, list_partitions(conn))
+        partitions = PartitionFollower(config)
+        with db.read() as conn:
+            inventory = partitions.follow(conn, inventory)
         transports = build_transports(config, clock=clock)
         collector = Collector(config, inventory, transports, plugins, clock)
         judge = Judge(inventory.hosts, config.thresholds, [rule for p in plugins for rule in p.rules])
@@ -70,6 +70,8 @@ async def poll_once(config: Config, clock: Clock | None = None) -> tuple[int, in
         await asyncio.to_thread(FacilityKeeper(config, inventory).save, db, await building, clock.now())
         if config.schedulers:
             await round_once(config, inventory, plugins, db, clock)
+            with db.read() as conn:
+                inventory = partitions.follow(conn, inventory)
         tick(db, inventory, clock.now(), config=config, chips=chip_facts())
         await _act_on_hosts(db, inventory, config, TransportHookRunner(inventory, transports), clock)
         answered = sum(report.reach in (Reach.FRESH, Reach.HUNG) for report in reports)

@@ -17,6 +17,7 @@ from fleetctl.scheduler.telling import look, tell
 from fleetctl.store.connections import Connections
 from fleetctl.store.outside import (
     list_orders,
+    note_partitions,
     replace_jobs,
     replace_windows,
     save_endpoint_answer,
@@ -69,7 +70,6 @@ class Lane:
         self._nodes = view.nodes
         self._keep(view)
         self.silent = False
-        self._partitions = view.partitions
         for job in match_jobs(self._db, self._config, self.name, view, began):
             with contextlib.suppress(FleetctlError):  # found again at the next round
                 await self._backend.cancel(job)
@@ -127,12 +127,14 @@ class Lane:
                 nodes=len(view.nodes),
                 strangers=len(view.nodes) - len(known),
             )
+            if view.partitions != self._partitions:
+                note_partitions(conn, self.name, view.nodes)
             if view.jobs != self._jobs:
                 replace_jobs(conn, self.name, [_job(self.name, job) for job in view.jobs])
             if windows != self._windows:
                 replace_windows(conn, self.name, windows)
             save_node_words(conn, self.name, at, broken(self.name, known), [n.host for n in known])
-        self._jobs, self._windows = view.jobs, windows
+        self._jobs, self._windows, self._partitions = view.jobs, windows, view.partitions
 
 
 def broken(backend: str, nodes: list[BackendNode]) -> dict[str, str]:

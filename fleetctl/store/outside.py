@@ -12,9 +12,11 @@ from fleetctl.model.outside import OutsideEndpoint, OutsideJob, OutsideOrder, Ou
 from fleetctl.model.plan import StepState
 from fleetctl.model.states import Health
 from fleetctl.store.findings import list_findings, open_finding, resolve_finding
+from fleetctl.store.scheduler_facts import get_fact, set_fact
 
 SILENT = "scheduler.silent"
 NODE = "scheduler.node"
+_PARTITIONS = "partitions"
 _ENDPOINT = "name, kind, site, version, nodes, strangers, tried_at, ok_at, trouble, hint, trouble_since"
 _JOB = (
     "backend, id, name, user, account, state, partition, hosts, cards, nodes, submitted_at, start_at, end_at, reason,"
@@ -69,6 +71,21 @@ def list_partitions(conn: sqlite3.Connection) -> dict[str, dict[str, tuple[str, 
         for name in names.split(","):
             of.setdefault(name, []).append(host)
     return {backend: {name: tuple(hosts) for name, hosts in of.items()} for backend, of in found.items()}
+
+
+def note_partitions(conn: sqlite3.Connection, backend: str, hosts: Iterable[str]) -> None:
+    """Its answer has other partitions than the one before. hosts: those it named; any other is in none."""
+    conn.execute(
+        "UPDATE node_outside SET partitions = '' WHERE backend = ? AND partitions <> ''"
+        " AND host NOT IN (SELECT value FROM json_each(?))",
+        (backend, json.dumps([*hosts])),
+    )
+    set_fact(conn, _PARTITIONS, partitions_mark(conn) + 1)
+
+
+def partitions_mark(conn: sqlite3.Connection) -> int:
+    """Another number whenever `list_partitions` answers otherwise."""
+    return int(get_fact(conn, _PARTITIONS) or 0)
 
 
 def save_node_words(

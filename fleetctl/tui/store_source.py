@@ -19,6 +19,7 @@ from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.admin import Actor, ActorKind, DrainMode
 from fleetctl.model.plan import Plan, PlanState
 from fleetctl.reports.energy import pue_by_day
+from fleetctl.scheduler.partitions import PartitionFollower
 from fleetctl.store.card_places import CardPlace, devices_mark, list_card_places
 from fleetctl.store.catalogue import sample_columns
 from fleetctl.store.database import Database
@@ -94,6 +95,8 @@ class StoreSource:
             sites=sorted(inventory.sites),
         )
         self._clock = clock or SystemClock()
+        self._version: int | None = None
+        self._partitions = PartitionFollower(config)
         self._lock = threading.Lock()
         self._db: Database | None = None
         self._places_mark: tuple[int, ...] = ()
@@ -117,7 +120,12 @@ class StoreSource:
         return self._clock.now()
 
     def version(self) -> int:
-        return self._database().data_version()
+        version = self._database().data_version()
+        if version != self._version:
+            self._version = version
+            with self._database().read() as conn:
+                self.inventory = self._partitions.follow(conn, self.inventory)
+        return version
 
     def pulse(self) -> Pulse:
         with self._database().read() as conn:

@@ -62,8 +62,11 @@ class Cluster:
             dict(self.nodes),
             tuple(self.jobs.values()),
             tuple(self.windows.values()),
-            {"all": tuple(self.nodes)},
+            {p: tuple(h for h, n in self.nodes.items() if p in n.partitions) for p in self._partitions()},
         )
+
+    def _partitions(self) -> list[str]:
+        return list(dict.fromkeys(p for n in self.nodes.values() for p in n.partitions))
 
     async def read_node(self, host: str) -> BackendNode:
         self._ask("read_node")
