@@ -45,9 +45,9 @@ def node_text() -> str:
 def job_text() -> str:
     return "".join(
         f"{n}|RUNNING|h100|lab|user{n % 97}|1|cpu=48,gres/gpu=4|gres:gpu:4|N/A|2026-11-22T00:00:00|2026-11-22T00:00:00|"
-        f"2026-11-23T00:00:00|gpu{n % NODES + 1:05}|None|(null)|train-{n}|{NONCE}|\n"
+        f"2026-11-23T00:00:00|gpu{n % NODES + 1:05}|None|normal|(null)|train-{n}|{NONCE}|\n"
         if n < NODES
-        else f"{n}|PENDING|h100|lab|user{n % 97}|4|cpu=48|gres:gpu:8|N/A|2026-11-22T00:00:00|N/A|N/A||Priority|(null)|train-{n}|{NONCE}|\n"
+        else f"{n}|PENDING|h100|lab|user{n % 97}|4|cpu=48|gres:gpu:8|N/A|2026-11-22T00:00:00|N/A|N/A||Priority|normal|(null)|train-{n}|{NONCE}|\n"
         for n in range(JOBS)
     )
 

@@ -72,13 +72,27 @@ def submit(
     scheduler: Annotated[str, typer.Option("--on", help="scheduler, as `fleetctl jobs schedulers` names it")],
     partition: Annotated[str, typer.Option("--partition", "-p", help="where it is sent")] = "",
     nodes: Annotated[int, typer.Option("--nodes", "-N", help="nodes")] = 1,
-    cards: Annotated[int, typer.Option("--cards", help="cards per node")] = 0,
+    cards: Annotated[float, typer.Option("--cards", help="cards per node; below 1: that part of one card")] = 0,
     length: Annotated[str, typer.Option("--for", help="how long at most: 8h")] = "1h",
     name: Annotated[str, typer.Option("--name", help="name of the job")] = "fleetctl",
+    cls: Annotated[
+        str, typer.Option("--class", help="urgent, normal or spot, as fleet.toml says what it is there")
+    ] = "normal",
+    latency: Annotated[str, typer.Option("--latency", help="realtime, interactive or batch")] = "batch",
 ) -> None:
     """Queue a batch script with another scheduler; prints the id of the order."""
+    from fleetctl.errors import UsageError
+    from fleetctl.model.lease import WHOLE, Latency
     from fleetctl.operations.orders import submit_job
+    from fleetctl.scheduler.queue import CLASS_ORDER
 
+    part = 0 < cards < 1
+    if cards < 0 or (not part and cards != int(cards)):
+        raise UsageError(f"--cards {cards:g}: whole cards, or a part of one", hint="--cards 4, --cards 0.25")
+    if cls not in CLASS_ORDER:
+        raise UsageError(f"no class {cls!r}", hint=f"one of {', '.join(CLASS_ORDER)}")
+    if latency not in list(Latency):
+        raise UsageError(f"no latency class {latency!r}", hint=f"one of {', '.join(Latency)}")
     text = sys.stdin.read() if script == "-" else Path(script).read_text()
     now = context.now()
     with context.database(write=True) as db:
@@ -92,7 +106,10 @@ def submit(
             name=name,
             partition=partition,
             nodes=nodes,
-            cards=cards,
+            cards=1 if part else int(cards),
+            milli=max(1, round(cards * WHOLE)) if part else WHOLE,
+            cls=cls,
+            latency=latency,
             duration_s=int(moment(length, now) - now),
         )
     print(order.id)

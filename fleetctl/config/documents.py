@@ -104,7 +104,7 @@ def _sections(cls: type[Any], prefix: str) -> Iterator[tuple[str, type[Any]]]:
     for field in dataclasses.fields(cls):
         kind, listed = kind_of(hints[field.name])
         if dataclasses.is_dataclass(kind):
-            name = f"{prefix}.{field.name}" if prefix and not prefix.startswith("[") else field.name
+            name = f"{prefix.strip('[]')}.{field.name}" if prefix else field.name
             yield from _sections(typing.cast("type[Any]", kind), f"[[{name}]]" if listed else f"[{name}]")
 
 

@@ -297,6 +297,23 @@ class Scheduling:
 
 
 @dataclass(frozen=True)
+class SchedulerClass:
+    """What a class of ours is there. A row of a latency holds for every class; that of the class goes before it."""
+
+    name: str = setting(
+        "class or latency of ours",
+        choices=("urgent", "normal", "spot", "realtime", "interactive", "batch"),
+        example="urgent",
+    )
+    qos: str = setting("its quality of service", default="", example="high")
+    partition: str = setting("partition it goes to, where none is named", default="")
+    nice: int | None = setting("put behind others by so much", default=None, example=100)
+    requeue: bool | None = setting(
+        "`jobs submit`: begins anew after it was preempted; unset: as usual there", default=None
+    )
+
+
+@dataclass(frozen=True)
 class Scheduler:
     """A scheduler beside ours that owns nodes (Slurm). fleetctl reads it every round and asks it to drain and resume."""
 
@@ -331,6 +348,9 @@ class Scheduler:
         "whom a reservation for a tenant is made out to there",
         default="accounts",
         choices=("accounts", "users"),
+    )
+    classes: tuple[SchedulerClass, ...] = setting(
+        "what classes of ours are there; urgent and spot need one", default=()
     )
 
     @property

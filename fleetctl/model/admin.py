@@ -105,7 +105,8 @@ class CardAdmin:
 class OutsideState:
     """What an outside scheduler says of a node; seen_at tells how old that is.
 
-    word: its own state, for people; cards: accelerators it counts, cards_used: of these given to its jobs.
+    word: its own state, for people; cards: accelerators it counts, cards_used: of these given to its jobs; parts: how
+    they are shared there, as name:parts of a card, "" where only whole ones are given.
     """
 
     host: str
@@ -122,3 +123,4 @@ class OutsideState:
     cards: int | None = None
     cards_used: int | None = None
     partitions: tuple[str, ...] = ()
+    parts: str = ""

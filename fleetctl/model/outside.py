@@ -33,7 +33,7 @@ class OutsideEndpoint:
 @dataclass(frozen=True, slots=True)
 class OutsideJob:
     """One job of an outside scheduler that waits or runs. cards: in all, None when it does not say; places: the cards it
-    holds by host, as their indices, without hosts where they are not told."""
+    holds by host, as their indices, without hosts where they are not told; qos: its class there."""
 
     backend: str
     id: str
@@ -50,6 +50,7 @@ class OutsideJob:
     end_at: int | None
     reason: str
     places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    qos: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from fleetctl.scheduler.placement import ChipFacts, Snapshot
 from fleetctl.scheduler.queue import CLASS_ORDER, in_order, moment_of
 from fleetctl.scheduler.quote import Quote
 from fleetctl.scheduler.routing import Route, find_route
+from fleetctl.scheduler.terms import parts_given, terms_of
 from fleetctl.scheduler.tick import TickResult, load_turns, serve_queue
 from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
@@ -134,7 +135,9 @@ def quote(
         refusals = core.reasons(request)
         if route is not None:
             elsewhere = {host: why for host, why in refusals.items() if host not in route.hosts}
-            return Quote(request, None, None, route.why or over or _goes_to(route), elsewhere, via=route.backend)
+            return Quote(
+                request, None, None, route.why or over or _goes_to(route, request.shape), elsewhere, via=route.backend
+            )
         if never:
             return Quote(request, None, None, f"can never fit: {never.why}", refusals, never.nearest)
         unknown = core.not_known(request)
@@ -167,11 +170,16 @@ def _route(conn: sqlite3.Connection, config: Config, request: Request, snapshot:
         raise NotFoundError(f"no scheduler {via!r}", hint=f"fleet.toml names: {', '.join(sorted(known)) or 'none'}")
     outside = list_outside(conn) if known else {}
     closed = {s.endpoint for s in config.schedulers if s.read_only}
-    return find_route(request, snapshot, outside, via=via, closed=closed) if outside or via else None
+    terms = {s.endpoint: terms_of(s, request.cls, request.shape.latency) for s in config.schedulers}
+    return find_route(request, snapshot, outside, via=via, closed=closed, terms=terms) if outside or via else None
 
 
-def _goes_to(route: Route) -> str:
-    return f"asked of {route.backend}, partition {route.partition}: it says when"
+def _goes_to(route: Route, shape: Shape) -> str:
+    what = ""
+    if route.parts:
+        what = f", {parts_given(route.parts, shape.milli) / WHOLE:g} of a card ({route.parts.partition(':')[0]})"
+    qos = f", QOS {route.terms.qos}" if route.terms.qos else ""
+    return f"asked of {route.backend}, partition {route.partition}{what}{qos}: it says when"
 
 
 def _later(
@@ -237,14 +245,14 @@ def allocate(
         raise NotFoundError(f"no scheduler {via!r}", hint="fleet.toml names none")
     if route is not None and (route.why or not wait):
         why = route.why or f"{route.backend} answers later, nobody can say now whether it could start"
-        raise ConflictError(why, hint="leave --now away" if not route.why else "ask for something it gives")
+        raise ConflictError(why, hint="leave --now away" if not route.why else route.hint)
     with db.write(durable=True) as conn:
         if get_request(conn, request.id) is None:
             if len(list_queue(conn)) >= config.scheduling.max_queue:
                 raise ConflictError(
                     "the queue is full", hint="`fleetctl queue` shows it; scheduling.max_queue limits it"
                 )
-            insert_request(conn, request if route is None else replace(request, note=_goes_to(route)))
+            insert_request(conn, request if route is None else replace(request, note=_goes_to(route, request.shape)))
             if route is not None:
                 insert_outside_request(conn, _asked_there(request, route))
             body = {
@@ -282,6 +290,10 @@ def _asked_there(request: Request, route: Route) -> OutsideRequest:
         "begin_at": request.start_at,
         "reservation": request.reservation,
         "hosts": fold(route.hosts),
+        "qos": route.terms.qos,
+        "nice": route.terms.nice,
+        "milli": shape.milli,
+        "parts": route.parts,
     }
     return OutsideRequest(request.id, route.backend, f"{request.id}-{secrets.token_hex(4)}", body)
 

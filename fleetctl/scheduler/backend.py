@@ -14,6 +14,7 @@ from typing import Protocol
 
 from fleetctl.clock import Clock
 from fleetctl.config.schema import Scheduler
+from fleetctl.model.lease import WHOLE
 from fleetctl.model.probe import Output
 from fleetctl.model.states import Admin
 
@@ -36,7 +37,8 @@ class BackendNode:
     """One node as its engine says. word: the engine's own state, for people; cards: accelerators it counts.
 
     busy: work of the engine runs there, None when it does not say; ours: the reason carries our mark; held: its own
-    drain is set, which a node that is merely down does not have, None when `state` alone tells.
+    drain is set, which a node that is merely down does not have, None when `state` alone tells; parts: how its cards are
+    shared there, as name:parts of a card, "" where only whole ones are given.
     """
 
     host: str
@@ -52,13 +54,14 @@ class BackendNode:
     since_at: int | None = None
     partitions: tuple[str, ...] = ()
     held: bool | None = None
+    parts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BackendJob:
     """One job. hosts: where it runs, () while it waits; cards: in all, None when it asks for none by name; nodes: how many
     it has or asks for; places: the cards it holds by host, as the indices the engine prints, without hosts where they are
-    not told; mark: what we wrote on a job of ours, "" on all others."""
+    not told; mark: what we wrote on a job of ours, "" on all others; qos: its class there."""
 
     id: str
     name: str
@@ -75,6 +78,7 @@ class BackendJob:
     nodes: int | None = None
     places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     mark: str = ""
+    qos: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,8 @@ class Allocation:
     """Nodes wanted from an engine until they are given back or their time is over.
 
     cards: on each node, 0 for whole nodes; duration_s None: as long as it allows; not_on: nodes of the partition that
-    must not be used; tenant: whom it is for; begin_at: not before; reservation: name of one to use there.
+    must not be used; tenant: whom it is for; begin_at: not before; reservation: name of one to use there; milli: of the
+    one card, where only a part of it is wanted, as `parts` says (shard:4); qos, nice: what its class is there.
     """
 
     nodes: int
@@ -119,6 +124,10 @@ class Allocation:
     not_on: tuple[str, ...] = ()
     begin_at: int | None = None
     reservation: str = ""
+    milli: int = WHOLE
+    parts: str = ""
+    qos: str = ""
+    nice: int | None = None
 
 
 class Shell(Protocol):
@@ -161,9 +170,23 @@ class Backend(Protocol):
         """Give a reservation back."""
 
     async def submit(
-        self, script: str, *, name: str, partition: str, nodes: int, cards: int, duration_s: int, mark: str
+        self,
+        script: str,
+        *,
+        name: str,
+        partition: str,
+        nodes: int,
+        cards: int,
+        duration_s: int,
+        mark: str,
+        milli: int = WHOLE,
+        parts: str = "",
+        qos: str = "",
+        nice: int | None = None,
+        requeue: bool | None = None,
     ) -> str:
-        """Queue a job; its id. cards: per node; mark: kept with the job, `find` knows it by that."""
+        """Queue a job; its id. cards: per node; mark: kept with the job, `find` knows it by that; milli, parts, qos, nice:
+        as in Allocation; requeue: may it begin anew after it was preempted, None: as usual there."""
 
     async def hold(self, wanted: Allocation, mark: str) -> str:
         """Queue a job that does nothing but hold nodes; its id."""

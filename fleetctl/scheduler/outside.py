@@ -163,4 +163,5 @@ def _job(backend: str, job: BackendJob) -> OutsideJob:
         job.end_at,
         clean(job.reason, 200),
         job.places,
+        clean(job.qos, 80),
     )

@@ -25,6 +25,7 @@ from fleetctl.model.lease import HOST_SLOT, WHOLE, Hold, Lease, LeaseState, Requ
 from fleetctl.model.outside import OPEN_END, OutsideRequest
 from fleetctl.scheduler.backend import Allocation, Backend, BackendJob, BackendView, Capability
 from fleetctl.scheduler.leasing import Quotas, end, lease_id
+from fleetctl.scheduler.terms import parts_given
 from fleetctl.store.audit import append_audit
 from fleetctl.store.capacity import list_host_facts
 from fleetctl.store.connections import Connections
@@ -133,8 +134,12 @@ def _over_quota(conn: sqlite3.Connection, config: Config, request: Request, row:
         theirs = get_request(conn, other.request)
         waits = theirs is not None and theirs.state is RequestState.QUEUED and other.state in ("doing", "told")
         if theirs is not None and waits and other.request != row.request and theirs.tenant == request.tenant:
-            on_the_way += theirs.shape.nodes * theirs.shape.cards
-    return Quotas(conn, config).why_over(request.tenant, on_the_way + request.shape.nodes * request.shape.cards)
+            on_the_way += _cards(theirs)
+    return Quotas(conn, config).why_over(request.tenant, on_the_way + _cards(request))
+
+
+def _cards(request: Request) -> float:
+    return request.shape.nodes * request.shape.cards * request.shape.milli / WHOLE
 
 
 async def _look_for(db: Connections, backend: Backend, row: OutsideRequest, now: int) -> OutsideRequest:
@@ -222,7 +227,8 @@ def match_jobs(db: Connections, config: Config, backend: str, view: BackendView,
 def next_step(
     row: OutsideRequest, job: BackendJob | None, request: Request | None, lease: Lease | None, began: int
 ) -> str:
-    """What a round's answer means for one request: gone, wait, grant, follow, or "" when all is as it should be. Pure."""
+    """What a round's answer means for one request: gone, wait, grant, lost (it waits again), follow, or "" when all is as
+    it should be. Pure."""
     active = lease is not None and lease.state is LeaseState.ACTIVE
     queued = request is not None and request.state is RequestState.QUEUED
     if job is None:
@@ -233,6 +239,8 @@ def next_step(
         return "grant" if job.hosts else "wait"
     # Its owner moved the end there, or ours was rounded to whole minutes.
     moved = lease is not None and job.end_at != lease.end_at and (job.end_at is None or job.end_at > lease.start_at)
+    if active and not job.hosts:
+        return "lost"
     return "follow" if active and moved and row.end_at is None else ""
 
 
@@ -253,6 +261,11 @@ def _follow(db: Connections, config: Config, row: OutsideRequest, job: BackendJo
                 note_request(conn, row.request, _waits(row, job))
             elif what == "grant" and job is not None and request is not None:
                 _grant(conn, request, row, job, now)
+            elif what == "lost" and job is not None and lease is not None:
+                # Requeued there: it would come back on other nodes, so it is cancelled, and its tenant asks anew.
+                end(
+                    conn, config, lease.id, now, _who(row), f"job {row.job} was requeued in {row.backend}: {job.reason}"
+                )
             elif what == "follow" and job is not None and lease is not None:
                 renew_lease(conn, lease.id, job.end_at, lease.version)
     except ConflictError as error:
@@ -299,7 +312,7 @@ def _grant(conn: sqlite3.Connection, request: Request, row: OutsideRequest, job:
         state=LeaseState.ACTIVE,
         start_at=job.start_at or now,
         end_at=job.end_at,
-        holds=_holds(conn, request, job),
+        holds=_holds(conn, request, job, str(row.body.get("parts", ""))),
         cls=request.cls,
         shape=request.shape,
     )
@@ -317,19 +330,20 @@ def _grant(conn: sqlite3.Connection, request: Request, row: OutsideRequest, job:
     append_audit(conn, now, _who(row), "grant", lease.id, body)
 
 
-def _holds(conn: sqlite3.Connection, request: Request, job: BackendJob) -> tuple[Hold, ...]:
-    """Its cards by the names we know them by. Where the scheduler tells no index they are counted, under the job's name;
+def _holds(conn: sqlite3.Connection, request: Request, job: BackendJob, parts: str) -> tuple[Hold, ...]:
+    """Its cards by the names we know them by, and what of each: parts, as the scheduler shares them. Where the scheduler tells no index they are counted, under the job's name;
     the node's own slot, where it does not even tell how many."""
     facts = list_host_facts(conn, job.hosts)
     holds: list[Hold] = []
+    milli = parts_given(parts, request.shape.milli) if parts else WHOLE
     for host in job.hosts:
         keys = {c.number: c.key for c in facts[host].cards} if host in facts else {}
         if host in job.places:
             names = {str(i): keys.get(str(i), f"card {i}") for i in job.places[host]}
-            holds += [Hold(host, key, WHOLE, index) for index, key in names.items()]
+            holds += [Hold(host, key, milli, index) for index, key in names.items()]
             continue
         count = job.cards // len(job.hosts) if job.cards else request.shape.cards
-        holds += [Hold(host, f"job {job.id}/{n}", WHOLE) for n in range(count)] or [Hold(host, HOST_SLOT, WHOLE)]
+        holds += [Hold(host, f"job {job.id}/{n}", milli) for n in range(count)] or [Hold(host, HOST_SLOT, WHOLE)]
     return tuple(holds)
 
 

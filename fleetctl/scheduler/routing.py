@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from fleetctl.model.admin import OutsideState
 from fleetctl.model.lease import WHOLE, Request
 from fleetctl.scheduler.placement import CardView, NodeView, Snapshot
 from fleetctl.scheduler.placement.feasible import why_never
+from fleetctl.scheduler.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A request of another scheduler. hosts: nodes of the partition it may use; why: why it cannot go there, "" when it
-    can."""
+    can, and hint: what would help; terms: what its class is there; parts: how their cards are shared, for a part of one."""
 
     backend: str
     partition: str = ""
     hosts: tuple[str, ...] = ()
     why: str = ""
+    hint: str = ""
+    terms: Terms = field(default_factory=Terms)
+    parts: str = ""
 
 
 def find_route(
@@ -33,9 +38,10 @@ def find_route(
     *,
     via: str = "",
     closed: Collection[str] = (),
+    terms: Mapping[str, Terms] = MappingProxyType({}),
 ) -> Route | None:
     """Where it goes, None for our own queue. via: `slurm@site` or `slurm@site/partition` when somebody says so; closed:
-    schedulers that may not be told anything."""
+    schedulers that may not be told anything; terms: what the request's class is at each."""
     shape = request.shape
     asked, _, partition = via.partition("/")
     fits = {
@@ -48,31 +54,38 @@ def find_route(
     ours = sum(host not in outside and node.most_cards is not None for host, node in fits.items())
     if not asked and ours >= shape.nodes:
         return None
-    by_backend: dict[str, list[str]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for host in fits:
         if host in outside:
-            by_backend[outside[host].backend].append(host)
-    found = [
-        route
-        for backend, hosts in by_backend.items()
-        if (
-            route := _in_partition(
-                request, backend, _gang(shape.same, shape.nodes, hosts, fits, outside), outside, partition
-            )
-        )
-    ]
+            parts = outside[host].parts if shape.milli < WHOLE else ""
+            groups[outside[host].backend, parts].append(host)
+    found = []
+    for (backend, parts), hosts in groups.items():
+        own = terms.get(backend, Terms())
+        gang = _gang(shape.same, shape.nodes, hosts, fits, outside)
+        route = _in_partition(request, backend, gang, outside, partition or own.partition)
+        if route is not None:
+            found.append(_checked(replace(route, terms=own, parts=parts), shape.milli, closed))
     if not found:
+        only = partition or terms.get(asked, Terms()).partition
+        there = f"partition {only} of {asked}" if only else f"one partition of {asked}"
+        hint = "`fleetctl place` with the same words says why, node by node"
         return (
-            Route(asked, partition, why=f"{shape.nodes} nodes of that kind are not in one partition of {via}")
-            if asked
-            else None
+            Route(asked, only, why=f"{shape.nodes} nodes of that kind are not in {there}", hint=hint) if asked else None
         )
-    best = max(found, key=lambda r: (_free(r.hosts, outside), r.backend))
-    if best.backend in closed:
-        return replace(best, why=f"{best.backend} is read only")
-    if shape.milli < WHOLE:
-        return replace(best, why=f"{best.backend} gives whole cards only")
-    return best
+    return max(found, key=lambda r: (not r.why, _free(r.hosts, outside), r.backend, r.parts))
+
+
+def _checked(route: Route, milli: int, closed: Collection[str]) -> Route:
+    """With what stands in its way."""
+    if route.backend in closed:
+        return replace(route, why=f"{route.backend} is read only", hint="fleet.toml says so: read_only")
+    if route.terms.why:
+        return replace(route, why=route.terms.why, hint=route.terms.hint)
+    if milli < WHOLE and not route.parts:
+        why = f"{route.backend} gives whole cards only: its nodes there have no gres/shard and no gres/mps"
+        return replace(route, why=why, hint="ask for --cards 1, or let gres.conf there share cards")
+    return route
 
 
 def _as_counted(node: NodeView, state: OutsideState | None) -> NodeView:

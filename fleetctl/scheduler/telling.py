@@ -124,7 +124,7 @@ def outside_of(backend: str, node: BackendNode, at: int) -> OutsideState:
     """A node's word as it is kept."""
     return OutsideState(
         *(node.host, backend, node.state, node.owner, node.reason, node.ours, node.busy, node.since_at or at, at),
-        *(node.word, node.responding, node.cards, node.cards_used, node.partitions),
+        *(node.word, node.responding, node.cards, node.cards_used, node.partitions, node.parts),
     )
 
 

@@ -133,12 +133,12 @@ def list_outside(conn: sqlite3.Connection, host: str | None = None) -> dict[str,
     found: dict[str, OutsideState] = {}
     for row in conn.execute(
         "SELECT host, backend, state, owner, reason, ours, busy, since_at, seen_at, word, responding, cards, cards_used,"
-        " partitions FROM node_outside WHERE (?1 IS NULL OR host = ?1) ORDER BY backend",
+        " partitions, parts FROM node_outside WHERE (?1 IS NULL OR host = ?1) ORDER BY backend",
         (host,),
     ):
         state = OutsideState(
             *(row[0], row[1], Admin(row[2]), row[3], row[4], bool(row[5]), _maybe_bool(row[6]), row[7], row[8]),
-            *(row[9], _maybe_bool(row[10]), row[11], row[12], tuple(row[13].split(",")) if row[13] else ()),
+            *(row[9], _maybe_bool(row[10]), row[11], row[12], tuple(row[13].split(",")) if row[13] else (), row[14]),
         )
         if state.host not in found or found[state.host].state is Admin.IN_SERVICE:
             found[state.host] = state
@@ -157,11 +157,11 @@ def save_outside(conn: sqlite3.Connection, states: Iterable[OutsideState]) -> No
     """Keep what an outside scheduler said this round; nodes it did not mention keep their last word and its age."""
     conn.executemany(
         "INSERT INTO node_outside (host, backend, state, owner, reason, ours, busy, since_at, seen_at, word,"
-        " responding, cards, cards_used, partitions)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (host, backend) DO UPDATE SET state=excluded.state,"
+        " responding, cards, cards_used, partitions, parts)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (host, backend) DO UPDATE SET state=excluded.state,"
         " owner=excluded.owner, reason=excluded.reason, ours=excluded.ours, busy=excluded.busy, word=excluded.word,"
         " responding=excluded.responding, cards=excluded.cards, cards_used=excluded.cards_used,"
-        " partitions=excluded.partitions,"
+        " partitions=excluded.partitions, parts=excluded.parts,"
         " since_at=CASE WHEN node_outside.state = excluded.state THEN node_outside.since_at"
         " ELSE excluded.since_at END, seen_at=excluded.seen_at",
         [
@@ -180,6 +180,7 @@ def save_outside(conn: sqlite3.Connection, states: Iterable[OutsideState]) -> No
                 s.cards,
                 s.cards_used,
                 ",".join(s.partitions),
+                s.parts,
             )
             for s in states
         ],

@@ -20,7 +20,7 @@ _PARTITIONS = "partitions"
 _ENDPOINT = "name, kind, site, version, nodes, strangers, tried_at, ok_at, trouble, hint, trouble_since"
 _JOB = (
     "backend, id, name, user, account, state, partition, hosts, cards, nodes, submitted_at, start_at, end_at, reason,"
-    " places"
+    " places, qos"
 )
 # ended_at is when it last moved: begun, or ended.
 _ORDER = "id, backend, verb, who_kind, who, created_at, body, state, attempts, answer, ended_at"
@@ -109,7 +109,7 @@ def replace_jobs(conn: sqlite3.Connection, backend: str, jobs: Sequence[OutsideJ
     """The jobs of one endpoint, in place of those of the round before."""
     conn.execute("DELETE FROM outside_job WHERE backend = ?", (backend,))
     conn.executemany(
-        f"INSERT OR REPLACE INTO outside_job ({_JOB}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        f"INSERT OR REPLACE INTO outside_job ({_JOB}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         [
             (
                 *(
@@ -124,7 +124,14 @@ def replace_jobs(conn: sqlite3.Connection, backend: str, jobs: Sequence[OutsideJ
                     j.cards,
                     j.nodes,
                 ),
-                *(j.submitted_at, j.start_at, j.end_at, j.reason, json.dumps(dict(j.places)) if j.places else "{}"),
+                *(
+                    j.submitted_at,
+                    j.start_at,
+                    j.end_at,
+                    j.reason,
+                    json.dumps(dict(j.places)) if j.places else "{}",
+                    j.qos,
+                ),
             )
             for j in jobs
         ],
@@ -148,7 +155,7 @@ def list_jobs(conn: sqlite3.Connection, *, host: str | None = None, running: boo
 
 def _job(row: tuple[Any, ...]) -> OutsideJob:
     places = {} if row[14] == "{}" else {host: tuple(cards) for host, cards in json.loads(row[14]).items()}
-    fields: list[Any] = [*row[:7], tuple(json.loads(row[7])), *row[8:14], places]
+    fields: list[Any] = [*row[:7], tuple(json.loads(row[7])), *row[8:14], places, row[15]]
     return OutsideJob(*fields)
 
 

@@ -81,6 +81,7 @@ COLUMNS: tuple[Column[JobRow], ...] = (
     Column("power_w", "power", lambda r: r.power_w, show_watts, 6, True, doc="what its cards draw, W"),
     Column("by", "by", lambda r: r.by, width=5, doc="cards: of its own; nodes: its share of its nodes, cards not told"),
     Column("partition", "partition", lambda r: r.job.partition or None, width=9, wide=True, doc="where it was sent"),
+    Column("qos", "qos", lambda r: r.job.qos or None, width=8, wide=True, doc="its class there (quality of service)"),
     Column("name", "name", lambda r: r.job.name or None, width=10, doc="name its user gave it"),
     Column("reason", "why it waits", lambda r: r.job.reason or None, width=12, doc="what is in its way"),
     Column("seen_at", "age", lambda r: r.seen_at, width=4, right=True, role="age", doc="of the scheduler's word"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from fleetctl.errors import ParseError
 from fleetctl.model.states import Admin
 from fleetctl.scheduler.backend import BackendJob, BackendNode, BackendReservation, is_ours
-from fleetctl_slurm.cards import parse_indices
+from fleetctl_slurm.cards import parse_indices, parse_parted
 from fleetctl_slurm.words import (
     admin_of,
     card_name,
@@ -25,6 +25,7 @@ from fleetctl_slurm.words import (
     known_name,
     parse_moment,
     parse_state,
+    parts_of,
 )
 
 NODE_FIELDS = (
@@ -33,7 +34,7 @@ NODE_FIELDS = (
 )  # fmt: skip
 JOB_FIELDS = (
     "JobArrayID", "State", "Partition", "Account", "UserName", "NumNodes", "tres-alloc", "tres-per-node",
-    "tres-per-job", "SubmitTime", "StartTime", "EndTime", "NodeList", "Reason", "Comment", "Name",
+    "tres-per-job", "SubmitTime", "StartTime", "EndTime", "NodeList", "Reason", "QOS", "Comment", "Name",
 )  # fmt: skip
 MARK = "fleetctl_"  # reservations of ours begin with it
 NO_REASON = frozenset({"", "none", "(null)"})
@@ -51,11 +52,12 @@ def fields_option(fields: Iterable[str], nonce: str) -> str:
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
     """What a record of `sinfo -N` says of its node. used: indices of the cards given to jobs, () where none is printed;
-    gres: what they are called, "" where there are none."""
+    parted: of these, those of which only parts are; gres: what they are called, "" where there are none."""
 
     node: BackendNode
     used: tuple[int, ...]
     gres: str
+    parted: tuple[int, ...] = ()
 
 
 @dataclass
@@ -74,6 +76,11 @@ class NodeAnswer:
     def used(self) -> dict[str, tuple[int, ...]]:
         """Node -> indices of the cards given to jobs, where they are printed."""
         return {host: record.used for host, record in self.first.items() if record.used}
+
+    @property
+    def parted(self) -> dict[str, tuple[int, ...]]:
+        """Node -> indices of the cards of which parts are given to jobs."""
+        return {host: record.parted for host, record in self.first.items() if record.parted}
 
     @property
     def whole(self) -> dict[str, int]:
@@ -135,7 +142,9 @@ def _node_record(host: str, text: str) -> NodeRecord:
 
 def node_record(host: str, row: Sequence[str]) -> NodeRecord:
     """row: values of NODE_FIELDS, whoever told them."""
-    return NodeRecord(_node(host, row), parse_indices(row[5]) or (), card_name(row[4]))
+    whole, parted = parse_indices(row[5]) or (), parse_parted(row[5])
+    used = tuple(sorted({*whole, *parted})) if parted else whole
+    return NodeRecord(_node(host, row), used, card_name(row[4]), parted)
 
 
 def _node(host: str, row: Sequence[str]) -> BackendNode:
@@ -143,7 +152,7 @@ def _node(host: str, row: Sequence[str]) -> BackendNode:
     busy = is_busy(state, count_allocated_cpus(row[6]))
     # 24.11 keeps the reason of the last drain on a node that is back: it says nothing any more.
     admin = admin_of(state, busy)
-    over = not state.held and state.base != "down" and admin in (Admin.IN_SERVICE, Admin.MAINTENANCE)
+    over = not state.held and not state.down and admin in (Admin.IN_SERVICE, Admin.MAINTENANCE)
     reason = "" if over or row[9].strip().lower() in NO_REASON else _line(row[9])
     return BackendNode(
         host=host,
@@ -158,6 +167,7 @@ def _node(host: str, row: Sequence[str]) -> BackendNode:
         cards_used=count_cards(row[5]) if count_cards(row[4]) is not None else None,
         since_at=parse_moment(row[8]),
         held=state.held,
+        parts=parts_of(row[4]),
     )
 
 
@@ -190,7 +200,7 @@ def job_of(row: Sequence[str], rename: Callable[[str], str]) -> BackendJob | Non
     nodes = int(row[5]) if row[5].isdecimal() and len(row[5]) < 9 else None
     return BackendJob(
         id=_line(row[0], 80),
-        name=_line(row[15], 120),
+        name=_line(row[16], 120),
         user=known_name(row[4])[:80],
         state=_line(row[1], 40).lower(),
         partition=_line(row[2], 80),
@@ -202,7 +212,8 @@ def job_of(row: Sequence[str], rename: Callable[[str], str]) -> BackendJob | Non
         end_at=parse_moment(row[11]),
         reason="" if row[13].strip().lower() in NO_REASON else _line(row[13], 160),
         nodes=nodes,
-        mark=mark_of(row[14]),
+        mark=mark_of(row[15]),
+        qos=known_name(row[14])[:80],
     )
 
 

@@ -22,8 +22,10 @@ from fleetctl.errors import (
     UsageError,
 )
 from fleetctl.inventory.nodesets import fold
+from fleetctl.model.lease import WHOLE
 from fleetctl.model.probe import Outcome
 from fleetctl.scheduler.backend import Advice, Allocation, BackendJob, BackendNode, BackendView, Capability, Shell
+from fleetctl.scheduler.terms import parts_wanted
 from fleetctl_slurm.answers import (
     JOB_FIELDS,
     MARK,
@@ -40,12 +42,13 @@ from fleetctl_slurm.cards import DETAILS_COMMAND, CardBook, parse_details
 from fleetctl_slurm.names import Names
 from fleetctl_slurm.rights import RIGHTS_COMMANDS, Rights, read_rights
 from fleetctl_slurm.script import Part, script, split
-from fleetctl_slurm.words import is_name
+from fleetctl_slurm.words import is_name, known_name
 
 PING_TIMEOUT_S = 5.0  # a dead controller answers `scontrol ping` in 0.2 s, and every other question after 10 s
 RIGHTS_FOR_S = 600.0  # rights change rarely, and asking for them takes a slurmdbd where there is one
 MAX_BYTES = 32 * 1024 * 1024  # 12,500 nodes in three partitions and 20,000 jobs print 10 MB
-JOB_ID = re.compile(r"\d{1,10}(?:_\d{1,9})?")
+# 12, a task 12_3, what waits of an array 12_[4-9%2], a part of a heterogeneous job 12+1.
+JOB_ID = re.compile(r"\d{1,10}(?:_\d{1,9}|_\[[\d,:-]{1,4000}(?:%\d{1,9})?\]|\+\d{1,4})?")
 # Holds its nodes until its time is over; exec, so that the signal of scancel reaches it.
 HOLD = "#!/bin/sh\nexec sleep 2147483647\n"
 _KNOWN = ((22, 5), (26, 5))  # releases the output was compared on
@@ -83,9 +86,9 @@ class SlurmBackend:
             {
                 "ping": ("scontrol", "ping"),
                 "version": ("scontrol", "--version"),
-                "nodes": ("sinfo", "-h", "-N", "-a", "-O", fields_option(NODE_FIELDS, nonce)),
-                "jobs": ("squeue", "-h", "-a", "-O", fields_option(JOB_FIELDS, nonce)),
-                "windows": ("scontrol", "-o", "show", "reservation"),
+                "nodes": ("sinfo", "-h", "-N", "-a", "--local", "-O", fields_option(NODE_FIELDS, nonce)),
+                "jobs": ("squeue", "-h", "-a", "--local", "-O", fields_option(JOB_FIELDS, nonce)),
+                "windows": ("scontrol", "-o", "--local", "show", "reservation"),
             },
             nonce,
             ping=True,
@@ -117,12 +120,12 @@ class SlurmBackend:
                 parts = await self._ask({"details": DETAILS_COMMAND}, secrets.token_hex(8))
                 told = parse_details(self._text(parts, "details"))
                 self._cards.learn(missing, {j: {self._host(n): c for n, c in by.items()} for j, by in told.items()})
-        return self._cards.place(jobs, used, nodes.whole)
+        return self._cards.place(jobs, used, nodes.whole, nodes.parted)
 
     async def read_node(self, host: str) -> BackendNode:
         nonce = secrets.token_hex(8)
         node = self._node(host)
-        command = ("sinfo", "-h", "-N", "-a", "-n", node, "-O", fields_option(NODE_FIELDS, nonce))
+        command = ("sinfo", "-h", "-N", "-a", "--local", "-n", node, "-O", fields_option(NODE_FIELDS, nonce))
         parts = await self._ask({"ping": ("scontrol", "ping"), "nodes": command}, nonce, ping=True)
         found = parse_nodes(self._text(parts, "nodes"), nonce, self._host).nodes
         if host not in found:
@@ -170,15 +173,29 @@ class SlurmBackend:
         await self._change("scontrol", "delete", f"reservationname={name}")
 
     async def submit(
-        self, script: str, *, name: str, partition: str, nodes: int, cards: int, duration_s: int, mark: str
+        self,
+        script: str,
+        *,
+        name: str,
+        partition: str,
+        nodes: int,
+        cards: int,
+        duration_s: int,
+        mark: str,
+        milli: int = WHOLE,
+        parts: str = "",
+        qos: str = "",
+        nice: int | None = None,
+        requeue: bool | None = None,
     ) -> str:
         """Queue a batch script; its id. The comment carries our mark."""
         if not script.startswith("#!"):
             raise UsageError("a batch script begins with #!", hint="#!/bin/sh")
         words = [f"--job-name={plain(name)}", f"--nodes={nodes}", f"--time={minutes(duration_s)}"]
         words += [f"--partition={partition}"] if partition else []
-        words += [f"--gres={self._gres(partition)}:{cards}"] if cards else []
-        return await self._sbatch(words, mark, script)
+        words += [f"--gres={self._asked(partition, cards, milli, parts)}"] if cards else []
+        words += [] if requeue is None else ["--requeue" if requeue else "--no-requeue"]
+        return await self._sbatch([*words, *_class(qos, nice)], mark, script, qos)
 
     async def hold(self, wanted: Allocation, mark: str) -> str:
         """Queue a batch job that sleeps on its nodes; their tenant works there with `srun --overlap --jobid=ID`."""
@@ -186,7 +203,7 @@ class SlurmBackend:
         if wanted.exclusive or not wanted.cards:
             words.append("--exclusive")
         if wanted.cards:
-            words.append(f"--gres={self._gres(wanted.partition)}:{wanted.cards}")
+            words.append(f"--gres={self._asked(wanted.partition, wanted.cards, wanted.milli, wanted.parts)}")
         words += [f"--partition={wanted.partition}"] if wanted.partition else []
         words += [f"--time={minutes(wanted.duration_s)}"] if wanted.duration_s is not None else []
         words += [f"--begin={moment(wanted.begin_at)}"] if wanted.begin_at is not None else []
@@ -194,21 +211,37 @@ class SlurmBackend:
         words += [f"--exclude={fold(self._node(h) for h in wanted.not_on)}"] if wanted.not_on else []
         if self._settings.reserve_for == "accounts" and is_name(wanted.tenant):
             words.append(f"--account={wanted.tenant}")
-        return await self._sbatch(words, mark, HOLD)
+        return await self._sbatch([*words, *_class(wanted.qos, wanted.nice)], mark, HOLD, wanted.qos)
 
-    async def _sbatch(self, words: Sequence[str], mark: str, script: str) -> str:
+    async def _sbatch(self, words: Sequence[str], mark: str, script: str, qos: str) -> str:
         # --chdir: the folder we stand in on the login node need not exist on a compute node.
         fixed = ("sbatch", "--parsable", f"--comment=[fleetctl {mark}]", "--output=/dev/null", "--chdir=/")
         part = await self._change(*fixed, *words, stdin=script.encode())
         job = part.out.strip().split(";")[0]
         if not JOB_ID.fullmatch(job):
             raise ParseError(f"{self.name} took the job but named no id: {part.out[:80]!r}", hint="look at `squeue`")
+        if qos:
+            await self._check_class(job, qos)
         return job
+
+    async def _check_class(self, job: str, qos: str) -> None:
+        """Without slurmdbd a QOS is dropped, and sbatch says that all is well. Raises ConflictError; the job goes then."""
+        try:
+            parts = await self._ask(
+                {"job": ("squeue", "-h", "-a", "--local", "-j", job, "-O", "QOS:|")}, secrets.token_hex(8)
+            )
+            told = self._text(parts, "job").strip().strip("|")
+        except FleetctlError:
+            return  # it is queued, or over already
+        if told and told != qos:
+            with contextlib.suppress(FleetctlError):
+                await self._change("scancel", job)
+            raise other_class(self.name, qos, told)
 
     async def find(self, mark: str) -> str:
         """Jobs that ended stay known to slurmctld for MinJobAge, five minutes as a rule. Asked only after a lost answer."""
         nonce = secrets.token_hex(8)
-        command = ("squeue", "-h", "-a", "-t", "all", "-O", fields_option(("JobArrayID", "Comment"), nonce))
+        command = ("squeue", "-h", "-a", "--local", "-t", "all", "-O", fields_option(("JobArrayID", "Comment"), nonce))
         parts = await self._ask({"ping": ("scontrol", "ping"), "jobs": command}, nonce, ping=True)
         for record in self._text(parts, "jobs").split(f"|{nonce}|"):
             job, _, comment = record.strip().partition("|")
@@ -223,6 +256,13 @@ class SlurmBackend:
         limit = "UNLIMITED" if end_at is None else str(minutes(end_at - start_at))
         await self._change("scontrol", "update", f"jobid={job}", f"timelimit={limit}")
 
+    def _asked(self, partition: str, cards: int, milli: int, parts: str) -> str:
+        """gpu:8, or shard:2 for a part of a card."""
+        if milli < WHOLE and parts:
+            name, count = parts_wanted(parts, milli)
+            return f"{name}:{count}"
+        return f"{self._gres(partition)}:{cards}"
+
     def _gres(self, partition: str) -> str:
         """What cards are called on the nodes of a partition; the setting where that is not known."""
         return self._nodes.gres(self._nodes.partitions.get(partition, ())) or self._settings.gres
@@ -231,8 +271,8 @@ class SlurmBackend:
         """Raises NotFoundError for a job it does not know: scancel itself says nothing then."""
         if not JOB_ID.fullmatch(job):
             raise UsageError(f"{job!r} is no job id of {self.name}", hint="a number, or a number_index of an array")
-        nonce = secrets.token_hex(8)
-        parts = await self._ask({"job": ("squeue", "-h", "-a", "-j", job, "-O", "JobID:|")}, nonce)
+        nonce, job = secrets.token_hex(8), to_cancel(job)
+        parts = await self._ask({"job": ("squeue", "-h", "-a", "--local", "-j", job, "-O", "JobID:|")}, nonce)
         known = parts.get("job", Part())
         if "Invalid job id" in known.err or (known.status == 0 and not known.out.strip()):
             raise NotFoundError(f"{self.name} knows no job {job}", hint="it may have ended; see `squeue`")
@@ -369,6 +409,23 @@ class SlurmBackend:
 def is_known(version: str) -> bool:
     match = re.match(r"(\d+)\.(\d+)", version)
     return match is not None and _KNOWN[0] <= (int(match[1]), int(match[2])) <= _KNOWN[1]
+
+
+def to_cancel(job: str) -> str:
+    """As scancel wants it: an array without its limit; of a heterogeneous job the whole, for no part of it can go alone."""
+    return re.sub(r"\+\d+$|%\d+(?=\]$)", "", job)
+
+
+def _class(qos: str, nice: int | None) -> list[str]:
+    return [*([f"--qos={qos}"] if qos else []), *([] if nice is None else [f"--nice={nice}"])]
+
+
+def other_class(name: str, qos: str, told: str) -> ConflictError:
+    """told: as it says, (null) for none."""
+    return ConflictError(
+        f"{name} took the job without QOS {qos}: it says {known_name(told) or 'none'}",
+        hint="a QOS needs accounting there (slurmdbd); see `classes` of its [[schedulers]] table",
+    )
 
 
 def minutes(seconds: int) -> int:

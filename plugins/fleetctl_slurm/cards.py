@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 
 from fleetctl.scheduler.backend import BackendJob
-from fleetctl_slurm.words import ACCELERATORS, expand_hosts
+from fleetctl_slurm.words import ACCELERATORS, PARTS, expand_hosts
 
 MAX_CARDS = 1024  # of one node
 Cards = tuple[int, ...]
@@ -26,7 +27,7 @@ DETAILS_COMMAND = (
     r"scontrol show job -d | sed -n 's/^\(JobId=.\{0,80\}\).*/\1/p; s/^     \(Nodes=.* GRES=.*\)/\1/p'",
 )
 _GRES = re.compile(r"([a-z_]+)(?::[^:(),|]+)?(?::\d{1,6})?\((?:[^()]*,)?IDX:([\d,-]{1,4000})\)", re.IGNORECASE)
-_JOB = re.compile(r"JobId=(\d+)(?: ArrayJobId=(\d+) ArrayTaskId=(\d+))? ")
+_JOB = re.compile(r"JobId=(\d+)(?: ArrayJobId=(\d+) ArrayTaskId=(\d+))?(?: HetJobId=(\d+) HetJobOffset=(\d+))? ")
 _NODES = re.compile(r"Nodes=(\S+) .*? GRES=(\S+)")
 
 
@@ -38,6 +39,13 @@ def parse_indices(gres: str) -> Cards | None:
         if name.lower() in ACCELERATORS:
             found[name.lower()] = tuple(sorted({*found.get(name.lower(), ()), *_numbers(text)}))
     return next(iter(found.values())) if len(found) == 1 else None
+
+
+@lru_cache(4096)
+def parse_parted(gres: str) -> Cards:
+    """Cards of which parts are given away: `shard:h100:2(IDX:0-1)` -> (0, 1)."""
+    told = (_numbers(text) for name, text in _GRES.findall(gres) if name.lower() in PARTS)
+    return tuple(sorted({number for numbers in told for number in numbers}))
 
 
 def _numbers(text: str) -> list[int]:
@@ -55,9 +63,10 @@ def parse_details(text: str) -> dict[str, dict[str, Cards]]:
     job: dict[str, Cards] | None = None
     for line in text.splitlines():
         if match := _JOB.match(line):
-            job = found.setdefault(f"{match[2]}_{match[3]}" if match[2] else match[1], {})
+            number = f"{match[2]}_{match[3]}" if match[2] else f"{match[4]}+{match[5]}" if match[4] else match[1]
+            job = found.setdefault(number, {})
         elif job is not None and (match := _NODES.match(line)):
-            cards = parse_indices(match[2])
+            cards = parse_indices(match[2]) or parse_parted(match[2])
             if cards:
                 job.update(dict.fromkeys(expand_hosts(match[1]), cards))
     return found
@@ -83,16 +92,19 @@ def join(
     used: Mapping[str, Cards],
     whole: Mapping[str, int],
     known: Mapping[Key, Mapping[str, Cards]],
+    parted: Mapping[str, Cards] = MappingProxyType({}),
 ) -> list[dict[str, Cards]]:
     """The cards of each job by host. used: host -> cards given away there; whole: hosts all of whose cards are, with
-    their number; known: what was asked for before."""
+    their number; known: what was asked for before; parted: cards of which only parts are, so that several jobs may."""
     shared = _shared([job for job in jobs if job.hosts])
     claims: dict[str, list[Cards]] = {}
     for job in jobs if known else ():
         for host, cards in known.get(key_of(job), {}).items():
             if host in shared and host in job.hosts:
                 claims.setdefault(host, []).append(cards)
-    sound = {host for host, all_cards in claims.items() if _adds_up(all_cards, used.get(host, ()))}
+    sound = {
+        host for host, all_cards in claims.items() if _adds_up(all_cards, used.get(host, ()), parted.get(host, ()))
+    }
 
     def places(job: BackendJob) -> dict[str, Cards]:
         told = known.get(key_of(job), {})
@@ -109,10 +121,11 @@ def join(
     return [places(job) if job.hosts else {} for job in jobs]
 
 
-def _adds_up(claims: list[Cards], used: Cards) -> bool:
-    """No card twice, and none that Slurm has not given away."""
+def _adds_up(claims: list[Cards], used: Cards, parted: Cards) -> bool:
+    """No whole card twice, and none that Slurm has not given away."""
     flat = [card for cards in claims for card in cards]
-    return len(flat) == len(set(flat)) and set(flat) <= set(used)
+    whole = [card for card in flat if card not in parted]
+    return len(whole) == len(set(whole)) and set(flat) <= set(used)
 
 
 def _shared(running: Iterable[BackendJob]) -> set[str]:
@@ -141,13 +154,17 @@ class CardBook:
             self._known |= {key: told.get(key[0], {}) for key in asked}
 
     def place(
-        self, jobs: Sequence[BackendJob], used: Mapping[str, Cards], whole: Mapping[str, int]
+        self,
+        jobs: Sequence[BackendJob],
+        used: Mapping[str, Cards],
+        whole: Mapping[str, int],
+        parted: Mapping[str, Cards] = MappingProxyType({}),
     ) -> list[BackendJob]:
         """The jobs with their cards; the very objects of the round before where nothing changed."""
         running = {key_of(job) for job in jobs if job.hosts}
         self._known = {key: cards for key, cards in self._known.items() if key in running}
         before, self._placed = self._placed, {}
-        for job, places in zip(jobs, join(jobs, used, whole, self._known), strict=True):
+        for job, places in zip(jobs, join(jobs, used, whole, self._known, parted), strict=True):
             last = before.get(job.id)
             if last is not None and last[0] == job and last[1].places == places:
                 self._placed[job.id] = last

@@ -11,7 +11,7 @@ from typing import Any
 
 from fleetctl.scheduler.backend import BackendJob, BackendReservation
 from fleetctl_slurm.answers import MARK, NodeAnswer, job_of, node_record, refuse_bad
-from fleetctl_slurm.cards import Cards, parse_indices
+from fleetctl_slurm.cards import Cards, parse_indices, parse_parted
 from fleetctl_slurm.words import expand_hosts, is_name, known_name
 
 # The list of jobs holds those that ended lately too.
@@ -64,7 +64,7 @@ def read_jobs(answer: Mapping[str, Any], rename: Callable[[str], str], *, ended:
             *(job_name(one), state[-1], _text(one, "partition"), _text(one, "account"), _text(one, "user_name")),
             *("" if nodes is None else str(nodes), _text(one, "tres_alloc_str") if runs else ""),
             *(_text(one, "tres_per_node"), _text(one, "tres_per_job"), "", "", "", _text(one, "nodes")),
-            *(_text(one, "state_reason"), _text(one, "comment"), _text(one, "name")),
+            *(_text(one, "state_reason"), _text(one, "qos"), _text(one, "comment"), _text(one, "name")),
         )
         job = job_of(row, rename)
         if job is not None:
@@ -85,7 +85,9 @@ def read_cards(answer: Mapping[str, Any], rename: Callable[[str], str]) -> dict[
     for one in items(answer, "jobs"):
         hosts, told = expand_hosts(_text(one, "nodes")), _list(one, "gres_detail")
         if hosts and len(hosts) == len(told):
-            pairs = {rename(host): parse_indices(text) for host, text in zip(hosts, told, strict=True)}
+            pairs = {
+                rename(host): parse_indices(text) or parse_parted(text) for host, text in zip(hosts, told, strict=True)
+            }
             found[job_name(one)] = {host: cards for host, cards in pairs.items() if cards}
         else:
             found[job_name(one)] = {}
@@ -109,8 +111,10 @@ def read_reservations(answer: Mapping[str, Any], rename: Callable[[str], str]) -
 
 
 def job_name(one: Mapping[str, Any]) -> str:
-    """The id as `squeue` writes it: 12, 8_1, 8_[1-20]."""
-    number, array = _number(one, "job_id"), _number(one, "array_job_id")
+    """The id as `squeue` writes it: 12, 8_1, 8_[1-20], 9+0."""
+    number, array, het = _number(one, "job_id"), _number(one, "array_job_id"), _number(one, "het_job_id")
+    if het:
+        return f"{het}+{_number(one, 'het_job_offset') or 0}"
     if array:
         task, tasks = _number(one, "array_task_id"), _text(one, "array_task_string")
         if task is not None:

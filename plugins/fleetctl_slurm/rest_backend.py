@@ -6,15 +6,17 @@ import contextlib
 import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fleetctl.clock import Clock
 from fleetctl.config.schema import Scheduler
 from fleetctl.errors import ConflictError, FleetctlError, NotFoundError, ParseError, UnreachableError, UsageError
 from fleetctl.inventory.nodesets import fold
+from fleetctl.model.lease import WHOLE
 from fleetctl.scheduler.backend import Advice, Allocation, BackendNode, BackendView, Capability, Shell
+from fleetctl.scheduler.terms import parts_wanted
 from fleetctl_slurm.answers import MARK, NodeAnswer, explain_windows
-from fleetctl_slurm.backend import HOLD, JOB_ID, SlurmBackend, is_known, minutes, plain
+from fleetctl_slurm.backend import HOLD, JOB_ID, SlurmBackend, is_known, minutes, other_class, plain, to_cancel
 from fleetctl_slurm.cards import CardBook
 from fleetctl_slurm.json_answers import items, read_cards, read_jobs, read_nodes, read_reservations
 from fleetctl_slurm.names import Names
@@ -69,7 +71,7 @@ class RestBackend:
             at=at,
             version=self._rest.release,
             nodes=explain_windows(nodes.nodes, windows, at),
-            jobs=self._cards.place(jobs, nodes.used, nodes.whole),
+            jobs=self._cards.place(jobs, nodes.used, nodes.whole, nodes.parted),
             reservations=windows,
             partitions=nodes.partitions,
         )
@@ -134,12 +136,27 @@ class RestBackend:
         await self._change("DELETE", f"reservation/{name}")
 
     async def submit(
-        self, script: str, *, name: str, partition: str, nodes: int, cards: int, duration_s: int, mark: str
+        self,
+        script: str,
+        *,
+        name: str,
+        partition: str,
+        nodes: int,
+        cards: int,
+        duration_s: int,
+        mark: str,
+        milli: int = WHOLE,
+        parts: str = "",
+        qos: str = "",
+        nice: int | None = None,
+        requeue: bool | None = None,
     ) -> str:
         if not script.startswith("#!"):
             raise UsageError("a batch script begins with #!", hint="#!/bin/sh")
         job: dict[str, Any] = {"name": plain(name), "minimum_nodes": nodes, "time_limit": _set(minutes(duration_s))}
-        return await self._submit(job, partition, cards, mark, script)
+        job |= {} if requeue is None else {"requeue": requeue}
+        wanted = Allocation(nodes, cards, "", partition, milli=milli, parts=parts, qos=qos, nice=nice)
+        return await self._submit(job, wanted, mark, script)
 
     async def hold(self, wanted: Allocation, mark: str) -> str:
         job: dict[str, Any] = {
@@ -160,23 +177,41 @@ class RestBackend:
             job["excluded_nodes"] = [fold(self._node(h) for h in wanted.not_on)]
         if self._settings.reserve_for == "accounts" and is_name(wanted.tenant):
             job["account"] = wanted.tenant
-        return await self._submit(job, wanted.partition, wanted.cards, mark, HOLD)
+        return await self._submit(job, wanted, mark, HOLD)
 
-    async def _submit(self, job: dict[str, Any], partition: str, cards: int, mark: str, script: str) -> str:
+    async def _submit(self, job: dict[str, Any], wanted: Allocation, mark: str, script: str) -> str:
         job |= {
             "comment": f"[fleetctl {mark}]",
             "environment": ["PATH=/usr/local/bin:/usr/bin:/bin"],  # it refuses a job without any
             "standard_output": "/dev/null",
             "current_working_directory": "/",
         }
-        job |= {"partition": partition} if partition else {}
-        gres = self._nodes.gres(self._nodes.partitions.get(partition, ())) or self._settings.gres
-        job |= {"tres_per_node": f"gres/{gres}:{cards}"} if cards else {}
+        job |= {"partition": wanted.partition} if wanted.partition else {}
+        gres, cards = self._nodes.gres(self._nodes.partitions.get(wanted.partition, ())), wanted.cards
+        if wanted.milli < WHOLE and wanted.parts:
+            gres, cards = parts_wanted(wanted.parts, wanted.milli)
+        job |= {"tres_per_node": f"gres/{gres or self._settings.gres}:{cards}"} if cards else {}
+        job |= {"qos": wanted.qos} if wanted.qos else {}
+        job |= {} if wanted.nice is None else {"nice": wanted.nice}
         found = await self._change("POST", "job/submit", {"script": script, "job": job})
         number = found.get("job_id")
         if not isinstance(number, int) or not number:
             raise ParseError(f"{self.name} took the job but named no id", hint="look at `squeue`")
+        if wanted.qos:
+            await self._check_class(str(number), wanted.qos)
         return str(number)
+
+    async def _check_class(self, job: str, qos: str) -> None:
+        """As SlurmBackend does."""
+        try:
+            (found,) = items(await self._rest.get(f"job/{job}"), "jobs")
+        except (FleetctlError, ValueError):
+            return
+        told = found.get("qos")
+        if isinstance(told, str) and told != qos:
+            with contextlib.suppress(FleetctlError):
+                await self._change("DELETE", f"job/{job}")
+            raise other_class(self.name, qos, told)
 
     async def find(self, mark: str) -> str:
         jobs = read_jobs(await self._rest.get("jobs/?flags=ALL"), self._host, ended=True)
@@ -187,7 +222,7 @@ class RestBackend:
         await self._change("POST", f"job/{self._job(job)}", {"time_limit": limit})
 
     async def cancel(self, job: str) -> None:
-        found = await self._change("DELETE", f"job/{self._job(job)}")
+        found = await self._change("DELETE", f"job/{quote(to_cancel(self._job(job)))}")
         for one in items(found, "status"):  # no error of the whole: what became of each job stands in a list
             error = one.get("error")
             said = error.get("string") if isinstance(error, dict) else None

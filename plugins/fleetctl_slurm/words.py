@@ -11,6 +11,7 @@ from fleetctl.errors import UsageError
 from fleetctl.model.states import Admin
 
 # What counts as an accelerator among generic resources. Shares of cards (mps, shard) and licences do not.
+PARTS = ("shard", "mps")  # generic resources that are parts of a card; the first is better: it says which card
 ACCELERATORS = frozenset({"gpu", "npu", "mlu", "dcu", "gcu", "xpu", "hpu", "ppu", "tpu", "accel"})
 NOBODY = frozenset({"", "unknown", "none", "n/a", "(null)"})
 _MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)")
@@ -20,68 +21,84 @@ _GRES = re.compile(r"(?:gres[:/])?([a-z_]+)(?::([A-Za-z0-9_.+-]+?))??(?:[:=](\d{
 MAX_HOSTS = 200_000
 
 
+_HELD = frozenset({"drain", "draining", "drained", "drng", "fail", "failing", "failg"})
+_WORKING = frozenset({"allocated", "mixed", "completing", "alloc", "mix", "comp"})
+_FREE = frozenset({"idle", "planned", "plnd", "reserved", "resv"})
+_UNKNOWN = frozenset({"unknown", "unk"})
+_MAINT = frozenset({"maint", "maintenance"})
+_INVALID = frozenset({"inval", "invalid_reg", "blocked"})
+# What `sinfo` and `scontrol` write behind a word.
+_SUFFIXES = {
+    "*": "not_responding", "~": "powered_down", "#": "powering_up", "!": "power_down", "%": "powering_down",
+    "$": "maintenance", "@": "reboot_requested", "^": "reboot_issued", "-": "planned_next",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """A node's state as `sinfo -O StateComplete` prints it, taken apart. base: idle, mixed, allocated, down, unknown ...
+    """A node's state as `sinfo -O StateComplete` prints it, taken apart. base: idle, mixed, allocated, down, unknown ...;
+    words: that and the flags, whose order says nothing.
 
     Source: `man sinfo`, NODE STATE CODES, 22.05 to 26.05.
     """
 
     base: str
-    flags: frozenset[str]
+    words: frozenset[str]
 
     @property
     def held(self) -> bool:
         """Is it out by a hold that `state=resume` takes away?"""
-        return bool(self.flags & {"drain", "fail"}) or self.base in ("drain", "draining", "drained", "fail", "failing")
+        return bool(self.words & _HELD)
+
+    @property
+    def down(self) -> bool:
+        return "down" in self.words
 
     @property
     def responding(self) -> bool | None:
         """Does its slurmd answer? None: not known for the moment, as after a resume (`idle*`) or a controller's start."""
-        if "not_responding" in self.flags:
-            return False if self.base == "down" else None
-        return None if self.base == "unknown" else True
+        if "not_responding" in self.words:
+            return False if self.down else None
+        return None if self.words & _UNKNOWN else True
 
 
 def parse_state(text: str) -> NodeState:
     """`mixed+drain+not_responding`, also `IDLE*+DRAIN` and `DOWN*`. Unknown words are kept as they are."""
-    base, *flags = text.strip().lower().split("+")
-    found = {f for f in flags if f}
-    while base and base[-1] in "*~#%!$@^-":
-        found.add({"*": "not_responding", "$": "maint", "~": "powered_down"}.get(base[-1], "other"))
-        base = base[:-1]
-    return NodeState(base, frozenset(found))
-
-
-_WORKING = frozenset({"allocated", "mixed", "completing", "alloc", "mix", "comp"})
-_FREE = frozenset({"idle", "planned", "reserved"})
+    words: list[str] = []
+    more: set[str] = set()
+    for word in text.strip().lower().split("+"):
+        while word and word[-1] in _SUFFIXES:
+            more.add(_SUFFIXES[word[-1]])
+            word = word[:-1]
+        words.append(word)
+    return NodeState(words[0], frozenset({w for w in words if w} | more))
 
 
 def is_busy(state: NodeState, allocated_cpus: int | None) -> bool | None:
     """Does work of Slurm run there? None while the controller does not know."""
-    if state.base in _WORKING or "completing" in state.flags or allocated_cpus:
+    if state.words & _WORKING or allocated_cpus:
         return True
-    if state.base == "unknown":
+    if state.words & _UNKNOWN:
         return None
-    return None if state.base not in _FREE and allocated_cpus is None else False
+    return None if not state.words & _FREE and allocated_cpus is None else False
 
 
 def admin_of(state: NodeState, busy: bool | None) -> Admin:
     """May Slurm give it work, in our words.
 
-    A node that only does not answer is in service: that is a matter of reach, and it comes back by itself. A word
-    nobody knows takes no work: blind is never green.
+    A node that only does not answer is in service: that is a matter of reach, and it comes back by itself. A state
+    nobody knows takes no work: blind is never green. A flag nobody knows says nothing: every release has more of them.
     """
     if state.held:
         return Admin.DRAINED if busy is False else Admin.DRAINING
-    if state.flags & {"maint", "maintenance"} or state.base == "maint":
+    if state.words & _MAINT:
         return Admin.MAINTENANCE
-    if state.base == "future":
+    if state.words & {"future", "futr"}:
         return Admin.STAGED
-    if state.base in _WORKING | _FREE | {"unknown"}:
-        return Admin.CORDONED if state.flags & {"inval", "invalid_reg", "blocked"} else Admin.IN_SERVICE
-    if state.base == "down" and "not_responding" in state.flags:
-        return Admin.IN_SERVICE
+    if state.down:
+        return Admin.IN_SERVICE if "not_responding" in state.words else Admin.CORDONED
+    if state.words & (_WORKING | _FREE | _UNKNOWN):
+        return Admin.CORDONED if state.words & _INVALID else Admin.IN_SERVICE
     return Admin.CORDONED
 
 
@@ -131,6 +148,20 @@ def card_name(text: str) -> str:
     items = re.sub(r"\([^()]*\)", "", text).split(",")
     names = {i.strip().partition(":")[0].lower() for i in items if count_cards(i)} & ACCELERATORS
     return names.pop() if len(names) == 1 else ""
+
+
+@lru_cache(4096)
+def parts_of(text: str) -> str:
+    """How cards of a node may be shared: `gpu:h100:8,shard:h100:32` -> shard:4, so many parts to a card. "" where not."""
+    cards = count_cards(text) or 0
+    totals = {}
+    for item in re.sub(r"\([^()]*\)", "", text).split(","):
+        match = _GRES.fullmatch(item.strip())
+        name = match[1].lower() if match else ""
+        if match is not None and name in PARTS:
+            totals[name] = totals.get(name, 0) + int(match[3] or (match[2] if (match[2] or "").isdecimal() else 0))
+    name = next((name for name in PARTS if cards and totals.get(name, 0) >= cards), "")
+    return f"{name}:{totals[name] // cards}" if name else ""
 
 
 def count_allocated_cpus(text: str) -> int | None:

@@ -41,7 +41,7 @@ def test_indices(text: str, cards: Cards | None) -> None:
 
 def test_details() -> None:
     eight = tuple(range(8))
-    assert parse_details(DETAILS) == {"1": {"a": (0, 1)}, "3_1": {"b-02": eight, "b-03": eight}, "4": {}, "6": {}}
+    assert parse_details(DETAILS) == {"1": {"a": (0, 1)}, "3_1": {"b-02": eight, "b-03": eight}, "4": {}, "6+0": {}}
 
 
 def job(number: str, *hosts: str, start_at: int = 1) -> BackendJob:

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetctl.config.schema import Hooks, Scheduler, Tenant
+from fleetctl.config.schema import Hooks, Scheduler, SchedulerClass, Tenant
 from fleetctl.errors import AuthError, ConflictError, FleetctlError, NotFoundError, UnreachableError
-from fleetctl.model.lease import LeaseState, Request, RequestState, Shape
+from fleetctl.model.lease import Latency, LeaseState, Request, RequestState, Shape
+from fleetctl.model.outside import OutsideOrder
 from fleetctl.operations.allocate import allocate, make_request, quote, release, renew
+from fleetctl.operations.orders import submit_job
 from fleetctl.scheduler.outside_leases import ATTEMPTS, LATE_S
 from fleetctl.scheduler.tick import tick
 from fleetctl.store.leases import get_lease, list_holds, list_leases
@@ -345,3 +347,91 @@ async def _one(
             pass  # it is over already
     tick(fleet.db, fleet.inventory, at, config=fleet.config)
     return lane
+
+
+def with_classes(fleet: SchedulerFleet, *rows: SchedulerClass) -> SchedulerFleet:
+    near = tuple(replace(site, latency_ms=5.0) for site in fleet.config.sites)
+    return fleet.with_config(schedulers=(Scheduler(site="s1", name=NAME, classes=rows),), sites=near)
+
+
+async def test_a_class_is_what_fleet_toml_says_it_is_there(fleet: SchedulerFleet) -> None:
+    fleet = with_classes(
+        fleet,
+        SchedulerClass("urgent", qos="high"),
+        SchedulerClass("interactive", qos="fast", nice=0, partition="all"),
+        SchedulerClass("spot", nice=500),
+    )
+    lane, cluster, _clock, _hosts = lane_of(fleet)
+    await lane.round()
+    for cls, latency in (("urgent", "batch"), ("spot", "interactive"), ("normal", "interactive"), ("normal", "batch")):
+        shape = Shape(cards=2, hosts=("n01", "n02"), latency=Latency(latency))
+        request = make_request(fleet.config, "games", shape, who=ALICE, now=1000, duration_s=3600, cls=cls)
+        allocate(fleet.db, fleet.inventory, request, ALICE, now=1000, config=fleet.config)
+    await lane.act()
+    told = sorted((w.qos, w.nice) for w in cluster.wanted if w.qos or w.nice is not None)
+    assert told == [("fast", 0), ("fast", 500), ("high", None)]
+
+
+async def test_a_class_it_does_not_have_is_refused_at_once(fleet: SchedulerFleet) -> None:
+    lane, cluster, _clock, _hosts = lane_of(fleet)
+    await lane.round()
+    request = make_request(
+        fleet.config, "games", Shape(cards=2, hosts=("n01",)), who=ALICE, now=1000, duration_s=60, cls="urgent"
+    )
+    with pytest.raises(ConflictError, match=f"{NAME} has no class urgent") as caught:
+        allocate(fleet.db, fleet.inventory, request, ALICE, now=1000, config=fleet.config)
+    assert "[[schedulers.classes]]" in caught.value.hint
+    with pytest.raises(ConflictError, match="no class spot"):
+        order(fleet, cls="spot")
+    with fleet.db.read() as conn:
+        assert not list_outside_requests(conn)
+    assert "hold" not in cluster.asked
+
+
+def order(fleet: SchedulerFleet, **more: object) -> OutsideOrder:
+    words = {"name": "x", "partition": "", "nodes": 1, "cards": 1, "duration_s": 60, **more}
+    return submit_job(fleet.db, fleet.config, NAME, "#!/bin/sh\n", ALICE, now=1000, **words)  # type: ignore[arg-type]
+
+
+async def test_a_part_of_a_card_where_it_shares_them(fleet: SchedulerFleet) -> None:
+    lane, cluster, clock, hosts = lane_of(fleet)
+    await lane.round()
+    with pytest.raises(ConflictError, match="whole cards only") as caught:
+        ask(fleet, cards=1, milli=300)
+    assert "gres.conf" in caught.value.hint
+    with pytest.raises(ConflictError, match="whole cards only"):
+        order(fleet, milli=300)
+    for host in hosts[:2]:
+        cluster.nodes[host] = replace(cluster.nodes[host], parts="shard:4")
+    await lane.round()
+    request = ask(fleet, cards=1, milli=300)
+    assert request.note == f"asked of {NAME}, partition all, 0.5 of a card (shard): it says when"
+    assert order(fleet, milli=300).body["parts"] == "shard:4"
+    await lane.act()
+    (wanted,) = cluster.wanted
+    assert (wanted.milli, wanted.parts, wanted.not_on) == (300, "shard:4", tuple(hosts[2:]))
+    job = next(j.id for j in cluster.jobs.values() if j.mark.startswith(request.id))
+    cluster.start(job, hosts[0], cards=1)
+    await clock.advance(5)
+    await lane.round()
+    with fleet.db.read() as conn:
+        (lease,) = list_leases(conn)
+    assert [(h.milli, h.index) for h in lease.holds] == [(500, "0")]
+
+
+async def test_a_job_that_waits_again_is_no_lease_any_more(fleet: SchedulerFleet) -> None:
+    lane, cluster, clock, hosts = lane_of(fleet)
+    await lane.round()
+    request = ask(fleet)
+    await lane.act()
+    cluster.start("7", hosts[1])
+    await lane.round()
+    await clock.advance(5)
+    cluster.jobs["7"] = replace(cluster.jobs["7"], state="pending", hosts=(), places={}, reason="BeginTime")
+    await lane.round()
+    with fleet.db.read() as conn:
+        lease = get_lease(conn, state_of(fleet, request).lease or "")
+    assert lease is not None
+    assert (lease.state, lease.ended_why) == (LeaseState.ENDED, f"job 7 was requeued in {NAME}: BeginTime")
+    await lane.act()
+    assert not cluster.jobs, "it must not come back on other nodes"
