@@ -272,7 +272,9 @@ class SlurmBackend:
         if not JOB_ID.fullmatch(job):
             raise UsageError(f"{job!r} is no job id of {self.name}", hint="a number, or a number_index of an array")
         nonce, job = secrets.token_hex(8), to_cancel(job)
-        parts = await self._ask({"job": ("squeue", "-h", "-a", "--local", "-j", job, "-O", "JobID:|")}, nonce)
+        # squeue finds nothing for tasks in brackets, which scancel takes.
+        command = ("squeue", "-h", "-a", "--local", "-j", job.partition("_[")[0], "-O", "JobID:|")
+        parts = await self._ask({"job": command}, nonce)
         known = parts.get("job", Part())
         if "Invalid job id" in known.err or (known.status == 0 and not known.out.strip()):
             raise NotFoundError(f"{self.name} knows no job {job}", hint="it may have ended; see `squeue`")

@@ -63,6 +63,7 @@ LAYOUT = {
 }
 
 
+SHARED = "osl-h100-03"  # its cards are given in quarters too (gres/shard)
 PERSON = Actor(ActorKind.PERSON, "ops")
 
 
@@ -107,6 +108,24 @@ class Bed:
         self.wait(lambda: self("squeue", "-h", "-j", job, "-o", "%T") == "RUNNING")
         return job
 
+    def share_cards(self, node: str) -> None:
+        """The bed knows one resource a node. A second one is new to the controller only without what it remembers."""
+        daemons = ("ctld", *NODES)
+        self.control("fault", "kill", *daemons)
+        conf, gres = self.folder / "etc" / "slurm.conf", self.folder / "etc" / "gres.conf"
+        text = conf.read_text().replace("GresTypes=gpu", "GresTypes=gpu,shard")
+        row = next(line for line in text.splitlines() if line.startswith("NodeName=osl-h100-"))
+        one = row.replace("NodeName=osl-h100-[01-03]", f"NodeName={node}").replace("h100:8", "h100:8,shard:32")
+        port = re.search(r"Port=\[(\d+)-(\d+)\]", row)
+        assert port is not None
+        rest = row.replace("[01-03]", "[01-02]").replace(port[0], f"Port=[{port[1]}-{int(port[2]) - 1}]")
+        conf.write_text(text.replace(row, f"{rest}\n{one.replace(port[0], f'Port={port[2]}')}"))
+        gres.write_text(f"{gres.read_text()}NodeName={node} Name=shard Count=32\n")
+        for kept in (self.folder / "state").glob("node_state*"):
+            kept.unlink()
+        self.control("fault", "revive", *daemons)
+        self.wait(lambda: all(self.takes_work(n) for n in NODES))
+
     def state(self, node: str) -> str:
         return self("sinfo", "-h", "-N", "-p", "all", "-n", node, "-O", "StateComplete:")
 
@@ -144,6 +163,7 @@ def cluster() -> Iterator[Bed]:
         bed = Bed(folder)
         try:
             bed.control("start", "--layout", str(bed.layout), *(["--root", ROOT, "--rest"] if ROOT else []))
+            bed.share_cards(SHARED)
             yield bed
         finally:
             bed.control("stop", "--rm")

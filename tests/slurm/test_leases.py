@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from fleetctl.config.schema import SchedulerClass
+from fleetctl.errors import ConflictError
 from fleetctl.model.lease import LeaseState, Request, RequestState, Shape
 from fleetctl.operations.allocate import allocate, make_request, release, renew
+from fleetctl.operations.orders import cancel_job, find_job, submit_job
 from fleetctl.scheduler.backend import Allocation
 from fleetctl.store.leases import get_lease
+from fleetctl.store.outside import list_jobs, list_orders
 from fleetctl.store.outside_requests import list_outside_requests, set_outside_request
 from fleetctl.store.requests import get_request
 
-from .conftest import PERSON, Bed, Desk
+from .conftest import PERSON, SHARED, Bed, Desk
 
 pytestmark = pytest.mark.peers
 
 
-def ask(desk: Desk, **more: object) -> Request:
+def ask(desk: Desk, cls: str = "normal", **more: object) -> Request:
     shape = Shape(**{"nodes": 1, "cards": 2, "chip": "", **more})  # type: ignore[arg-type]
-    request = make_request(desk.config, "root", shape, who=PERSON, now=desk.now, duration_s=3600)
+    request = make_request(desk.config, "root", shape, who=PERSON, now=desk.now, duration_s=3600, cls=cls)
     return allocate(desk.db, desk.inventory, request, PERSON, now=desk.now, config=desk.config)
 
 
@@ -109,3 +114,74 @@ async def test_what_slurm_refuses_is_said(bed: Bed, desk: Desk) -> None:
         conn.execute("UPDATE outside_request SET body = json_set(body, '$.partition', 'nosuch')")
     await desk.until(lambda: found(desk, request).state is RequestState.IMPOSSIBLE)
     assert "invalid partition" in found(desk, request).note
+
+
+async def test_parts_of_a_card(bed: Bed, desk: Desk) -> None:
+    await desk.until(lambda: desk.node(SHARED).outside is not None)
+    with pytest.raises(ConflictError, match="gives whole cards only"):
+        ask(desk, hosts=("osl-h100-01",), cards=1, milli=250)
+    first, second = (ask(desk, hosts=(SHARED,), cards=1, milli=milli) for milli in (250, 300))
+    await desk.until(lambda: {found(desk, r).state for r in (first, second)} == {RequestState.GRANTED})
+    told = bed("squeue", "-h", "-o", "%b").split()
+    assert sorted(t.replace("/", ":") for t in told) == ["gres:shard:1", "gres:shard:2"], "never less than was asked"
+    with desk.db.read() as conn:
+        holds = [get_lease(conn, found(desk, r).lease or "") for r in (first, second)]
+    assert [[h.milli for h in lease.holds] for lease in holds if lease] == [[250], [500]]
+    cards = [lease.holds[0].index for lease in holds if lease]
+    assert None not in cards, "Slurm says on which card each is"
+
+
+async def test_a_class_arrives_or_is_said_not_to(bed: Bed, tmp_path: Path) -> None:
+    classes = (SchedulerClass("spot", partition="all", nice=77, requeue=True), SchedulerClass("urgent", qos="high"))
+    desk = Desk(tmp_path, bed, classes=classes)
+    with desk.db:
+        await desk.until(lambda: desk.node("osl-h100-01").outside is not None)
+        spot = ask(desk, hosts=("osl-h100-01",), cls="spot")
+        await desk.until(lambda: found(desk, spot).state is RequestState.GRANTED)
+        job = bed("scontrol", "show", "job", bed("squeue", "-h", "-o", "%i"))
+        assert "Nice=77 " in job
+        assert "Partition=all " in job
+        urgent = ask(desk, hosts=("osl-h100-02",), cls="urgent")
+        await desk.until(lambda: found(desk, urgent).state is RequestState.IMPOSSIBLE)
+        assert "took the job without QOS high: it says none" in found(desk, urgent).note
+        order = submit_job(
+            *(desk.db, desk.config, "slurm@osl", "#!/bin/sh\nexec sleep 600\n", PERSON),
+            now=desk.now,
+            name="x",
+            partition="",
+            nodes=1,
+            cards=1,
+            duration_s=600,
+            cls="spot",
+        )
+        await desk.until(lambda: _answer(desk, order.id) != "")
+        job = bed("scontrol", "show", "job", _answer(desk, order.id))
+        assert "Nice=77 " in job
+        assert "Requeue=1 " in job
+    assert len(bed("squeue", "-h", "-o", "%i").split()) == 2, "what Slurm took otherwise was cancelled"
+
+
+def _answer(desk: Desk, order: str) -> str:
+    with desk.db.read() as conn:
+        return next(o.answer for o in list_orders(conn, only_open=False) if o.id == order)
+
+
+async def test_arrays_and_jobs_of_several_kinds(bed: Bed, desk: Desk) -> None:
+    sleep = "#!/bin/sh\nexec sleep 600\n"
+    bed("sbatch", "-p", "osl-h100", "--gres=gpu:8", "-N3", "--array=1-9%1", "-o", "/dev/null", stdin=sleep)
+    parts = "#!/bin/sh\n#SBATCH -N1 -p osl-h100 -H\n#SBATCH hetjob\n#SBATCH -N1 -p szx-910b\nexec sleep 600\n"
+    bed("sbatch", "-o", "/dev/null", stdin=parts)
+    held = bed("sbatch", "-H", "-N1", "-o", "/dev/null", "--parsable", stdin=sleep)
+
+    def waiting() -> dict[str, str]:
+        with desk.db.read() as conn:
+            return {j.id: j.reason for j in list_jobs(conn, running=False)}
+
+    await desk.until(lambda: len(waiting()) == 4)
+    array = next(i for i in waiting() if "[" in i)
+    part = next(i for i in waiting() if i.endswith("+1"))
+    assert part.replace("+1", "+0") in waiting(), "both parts stand in the list"
+    assert waiting()[held] == "JobHeldUser"
+    for job in (array, part, held):
+        cancel_job(desk.db, find_job(desk.db, job), PERSON, now=desk.now)
+    await desk.until(lambda: not waiting())
