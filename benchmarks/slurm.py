@@ -1,16 +1,20 @@
 """What a round of a large Slurm costs us: 12,500 nodes in three partitions, 20,000 jobs, made-up text of the real form.
 
 python benchmarks/slurm.py            parse, keep, show
+python benchmarks/slurm.py rest       only: 10,000 jobs as text and as slurmrestd's JSON, CPU and memory
 python benchmarks/slurm.py BIN        also: our script and the usual commands against a real Slurm, BIN its commands
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
+import unittest.mock
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +24,20 @@ from fleetctl.clock import SystemClock
 from fleetctl.config.schema import Config, HostGroup, Scheduler, Site
 from fleetctl.inventory import build_inventory
 from fleetctl.model.host import Host
-from fleetctl.scheduler.backend import BackendView
+from fleetctl.scheduler.backend import BackendJob, BackendView
 from fleetctl.scheduler.outside import Lane
 from fleetctl.store.database import Database
 from fleetctl.transport.local import LocalTransport
 from fleetctl.views import jobs as jobs_view
 from fleetctl.views import nodes as nodes_view
+from fleetctl_slurm import json_stream
 from fleetctl_slurm.answers import parse_jobs, parse_nodes
 from fleetctl_slurm.backend import SlurmBackend
 from fleetctl_slurm.cards import join
+from fleetctl_slurm.json_answers import JOB_KEYS, read_job, read_jobs
+from fleetctl_slurm.json_stream import Elements
 
+RECORDED = Path(__file__).parents[1] / "tests" / "fixtures" / "slurm" / "26.05.5"
 NODES, JOBS, NONCE = 12_500, 20_000, "feedc0de00000001"
 
 
@@ -73,6 +81,9 @@ class Recorded:
 
 
 def main() -> None:
+    if sys.argv[1:] == ["rest"]:
+        rest()
+        return
     nodes, jobs = node_text(), job_text()
     answer = took("parse nodes", lambda: parse_nodes(nodes, NONCE), f"{len(nodes) / 1e6:.1f} MB, 37,500 records")
     found, _bad = took("parse jobs", lambda: parse_jobs(jobs, NONCE), f"{len(jobs) / 1e6:.1f} MB, 20,000 records")
@@ -92,6 +103,50 @@ def main() -> None:
             took("rows of `fleetctl jobs`", lambda: jobs_view.load(conn, inventory, clock.now()), "20,000 rows")
     if len(sys.argv) > 1:
         live(sys.argv[1])
+
+
+def rest() -> None:
+    """10,000 jobs: what squeue prints, and the 128 fields each that slurmrestd 26.05 sends, whole and piece by piece."""
+    found = json.loads((RECORDED / "jobs.json").read_text())
+    one, count = json.loads((RECORDED / "job_whole.json").read_text()), 10_000
+    numbered = [
+        json.dumps({**one, "job_id": n, "name": f"train-{n}"}, indent=2).replace("\n", "\n    ") for n in range(count)
+    ]
+    envelope = json.dumps({**found, "jobs": []}, indent=2)
+    text = envelope.replace("[]", "[\n    " + ",\n    ".join(numbered) + "\n  ]", 1).encode()
+    del numbered
+    lines = "".join(line + "\n" for line in job_text().splitlines()[:count])
+    names = str
+
+    def whole() -> list[BackendJob]:
+        return read_jobs(json.loads(text), names)
+
+    def pieces() -> list[BackendJob]:
+        elements = Elements("jobs", JOB_KEYS, lambda job: read_job(job, names))
+        for at in range(0, len(text), 1 << 18):
+            elements.feed(text[at : at + (1 << 18)])
+        return elements.kept
+
+    print(f"{count:,} jobs: {len(lines) / 1e6:.1f} MB of text, {len(text) / 1e6:.1f} MB of JSON")
+    ways: dict[str, Callable[[], Any]] = {
+        "text of squeue": lambda: parse_jobs(lines, NONCE),
+        "REST, the answer read in whole": whole,
+        "REST, piece by piece": pieces,
+    }
+    json_stream._typed.cache_clear()
+    for title, way in ways.items():
+        took(title, way)
+    with unittest.mock.patch.dict(sys.modules, {"msgspec": None}):
+        json_stream._typed.cache_clear()
+        took("REST, piece by piece, without msgspec", pieces)
+        json_stream._typed.cache_clear()
+    for title, way in ways.items():
+        tracemalloc.start()
+        kept = way()
+        now, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        print(f"{title:58} {most / 1e6:8.1f} MB at most, {now / 1e6:.1f} MB kept")
+        del kept
 
 
 def live(tools: str) -> None:

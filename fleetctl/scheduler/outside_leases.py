@@ -227,16 +227,19 @@ def match_jobs(db: Connections, config: Config, backend: str, view: BackendView,
 def next_step(
     row: OutsideRequest, job: BackendJob | None, request: Request | None, lease: Lease | None, began: int
 ) -> str:
-    """What a round's answer means for one request: gone, wait, grant, lost (it waits again), follow, or "" when all is as
-    it should be. Pure."""
+    """What a round's answer means for one request: gone, wait, grant, unlike (it runs without its class), lost (it waits
+    again), follow, or "" when all is as it should be. Pure."""
     active = lease is not None and lease.state is LeaseState.ACTIVE
     queued = request is not None and request.state is RequestState.QUEUED
     if job is None:
         return "gone" if row.told_at is not None and row.told_at < began else ""
     if row.state != "told":
         return ""
+    if queued and job.hosts:
+        # A cluster without accounting drops a QOS: at once up to 22.05, from 24.11 on when the job begins.
+        return "unlike" if row.body.get("qos") and not job.qos else "grant"
     if queued:
-        return "grant" if job.hosts else "wait"
+        return "wait"
     # Its owner moved the end there, or ours was rounded to whole minutes.
     moved = lease is not None and job.end_at != lease.end_at and (job.end_at is None or job.end_at > lease.start_at)
     if active and not job.hosts:
@@ -250,8 +253,11 @@ def _follow(db: Connections, config: Config, row: OutsideRequest, job: BackendJo
         return next_step(row, job, request, lease, began), request, lease
 
     with db.read() as conn:
-        if not step(conn)[0]:
-            return
+        todo = step(conn)[0]
+    if todo == "unlike":  # and as its request is over, the next round cancels the job
+        _refuse(db, row, f"{row.backend} runs job {row.job} without QOS {row.body['qos']}: it has no accounting?", now)
+    if todo in ("", "unlike"):
+        return
     try:
         with db.write() as conn:
             what, request, lease = step(conn)

@@ -301,6 +301,10 @@ class SlurmBackend:
             rights = await self._ask_rights(fresh=True)
         except FleetctlError as error:
             return [*found, Advice("bad", str(error), error.hint)]
+        named = sorted({row.qos for row in self._settings.classes if row.qos})
+        if named and rights.accounting is False:
+            text = f"QOS {', '.join(named)} of `classes` means nothing there: the cluster has no accounting"
+            found.append(Advice("warn", text, "slurmdbd; or map the class to a partition or to nice"))
         return [*found, *rights.advice()]
 
     # -- how it is asked ----------------------------------------------------------------------------------------------

@@ -27,6 +27,9 @@ DETAILS_COMMAND = (
     r"scontrol show job -d | sed -n 's/^\(JobId=.\{0,80\}\).*/\1/p; s/^     \(Nodes=.* GRES=.*\)/\1/p'",
 )
 _GRES = re.compile(r"([a-z_]+)(?::[^:(),|]+)?(?::\d{1,6})?\((?:[^()]*,)?IDX:([\d,-]{1,4000})\)", re.IGNORECASE)
+_SHARES = re.compile(
+    r"(?:shard|mps)(?::[^:(),|]+)?:\d{1,9}\((\d{1,9}/\d{1,9}(?:,\d{1,9}/\d{1,9}){0,1023})\)", re.IGNORECASE
+)
 _JOB = re.compile(r"JobId=(\d+)(?: ArrayJobId=(\d+) ArrayTaskId=(\d+))?(?: HetJobId=(\d+) HetJobOffset=(\d+))? ")
 _NODES = re.compile(r"Nodes=(\S+) .*? GRES=(\S+)")
 
@@ -43,9 +46,12 @@ def parse_indices(gres: str) -> Cards | None:
 
 @lru_cache(4096)
 def parse_parted(gres: str) -> Cards:
-    """Cards of which parts are given away: `shard:h100:2(IDX:0-1)` -> (0, 1)."""
-    told = (_numbers(text) for name, text in _GRES.findall(gres) if name.lower() in PARTS)
-    return tuple(sorted({number for numbers in told for number in numbers}))
+    """Cards of which parts are given away: `shard:h100:2(IDX:0-1)` -> (0, 1); from 24.11 on `shard:h100:3(0/4,3/4)` -> (1,),
+    a figure for each card."""
+    found = {number for name, text in _GRES.findall(gres) if name.lower() in PARTS for number in _numbers(text)}
+    for figures in _SHARES.findall(gres):
+        found |= {card for card, figure in enumerate(figures.split(",")) if not figure.startswith("0/")}
+    return tuple(sorted(found))
 
 
 def _numbers(text: str) -> list[int]:

@@ -14,6 +14,18 @@ from fleetctl_slurm.answers import MARK, NodeAnswer, job_of, node_record, refuse
 from fleetctl_slurm.cards import Cards, parse_indices, parse_parted
 from fleetctl_slurm.words import expand_hosts, is_name, known_name
 
+# What is read of each element: of 128 fields of a job the rest is never decoded.
+_IDS = ("job_id", "array_job_id", "array_task_id", "array_task_string", "het_job_id", "het_job_offset")
+JOB_KEYS = (
+    *_IDS, "job_state", "partition", "account", "user_name", "node_count", "tres_alloc_str", "tres_per_node",
+    "tres_per_job", "nodes", "state_reason", "qos", "comment", "name", "submit_time", "start_time", "end_time",
+    "time_limit",
+)  # fmt: skip
+CARD_KEYS = (*_IDS, "nodes", "gres_detail")
+NODE_KEYS = (
+    "name", "state", "gres", "gres_used", "alloc_cpus", "reason", "reason_set_by_user", "reason_changed_at",
+    "partitions",
+)  # fmt: skip
 # The list of jobs holds those that ended lately too.
 _OVER = frozenset({
     "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY",
@@ -53,45 +65,46 @@ def read_nodes(answer: Mapping[str, Any], rename: Callable[[str], str]) -> NodeA
 
 def read_jobs(answer: Mapping[str, Any], rename: Callable[[str], str], *, ended: bool = False) -> list[BackendJob]:
     """Jobs that wait or run; with `ended` the others too."""
-    jobs = []
-    for one in items(answer, "jobs"):
-        state = _flags(one, "job_state")
-        if not state or (state[0] in _OVER and "COMPLETING" not in state and not ended):
-            continue
-        runs = bool(_text(one, "nodes"))
-        nodes = _number(one, "node_count")
-        row = (
-            *(job_name(one), state[-1], _text(one, "partition"), _text(one, "account"), _text(one, "user_name")),
-            *("" if nodes is None else str(nodes), _text(one, "tres_alloc_str") if runs else ""),
-            *(_text(one, "tres_per_node"), _text(one, "tres_per_job"), "", "", "", _text(one, "nodes")),
-            *(_text(one, "state_reason"), _text(one, "qos"), _text(one, "comment"), _text(one, "name")),
-        )
-        job = job_of(row, rename)
-        if job is not None:
-            jobs.append(
-                replace(
-                    job,
-                    submitted_at=_number(one, "submit_time") or None,
-                    start_at=_number(one, "start_time") or None,
-                    end_at=(_number(one, "end_time") or None) if runs and not _infinite(one, "time_limit") else None,
-                )
-            )
-    return jobs
+    found = (read_job(one, rename, ended=ended) for one in items(answer, "jobs"))
+    return [job for job in found if job is not None]
+
+
+def read_job(one: Mapping[str, Any], rename: Callable[[str], str], *, ended: bool = False) -> BackendJob | None:
+    """One of the list, by JOB_KEYS."""
+    state = _flags(one, "job_state")
+    if not state or (state[0] in _OVER and "COMPLETING" not in state and not ended):
+        return None
+    runs = bool(_text(one, "nodes"))
+    nodes = _number(one, "node_count")
+    row = (
+        *(job_name(one), state[-1], _text(one, "partition"), _text(one, "account"), _text(one, "user_name")),
+        *("" if nodes is None else str(nodes), _text(one, "tres_alloc_str") if runs else ""),
+        *(_text(one, "tres_per_node"), _text(one, "tres_per_job"), "", "", "", _text(one, "nodes")),
+        *(_text(one, "state_reason"), _text(one, "qos"), _text(one, "comment"), _text(one, "name")),
+    )
+    job = job_of(row, rename)
+    if job is None:
+        return None
+    return replace(
+        job,
+        submitted_at=_number(one, "submit_time") or None,
+        start_at=_number(one, "start_time") or None,
+        end_at=(_number(one, "end_time") or None) if runs and not _infinite(one, "time_limit") else None,
+    )
 
 
 def read_cards(answer: Mapping[str, Any], rename: Callable[[str], str]) -> dict[str, dict[str, Cards]]:
     """Job -> host -> its cards, from `gres_detail`, a text for each of its nodes in the order they are listed."""
-    found: dict[str, dict[str, Cards]] = {}
-    for one in items(answer, "jobs"):
-        hosts, told = expand_hosts(_text(one, "nodes")), _list(one, "gres_detail")
-        if hosts and len(hosts) == len(told):
-            pairs = {
-                rename(host): parse_indices(text) or parse_parted(text) for host, text in zip(hosts, told, strict=True)
-            }
-            found[job_name(one)] = {host: cards for host, cards in pairs.items() if cards}
-        else:
-            found[job_name(one)] = {}
-    return found
+    return dict(cards_of(one, rename) for one in items(answer, "jobs"))
+
+
+def cards_of(one: Mapping[str, Any], rename: Callable[[str], str]) -> tuple[str, dict[str, Cards]]:
+    """Those of one job, by CARD_KEYS."""
+    hosts, told = expand_hosts(_text(one, "nodes")), _list(one, "gres_detail")
+    if not hosts or len(hosts) != len(told):
+        return job_name(one), {}
+    pairs = {rename(host): parse_indices(text) or parse_parted(text) for host, text in zip(hosts, told, strict=True)}
+    return job_name(one), {host: cards for host, cards in pairs.items() if cards}
 
 
 def read_reservations(answer: Mapping[str, Any], rename: Callable[[str], str]) -> list[BackendReservation]:

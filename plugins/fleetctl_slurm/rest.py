@@ -15,9 +15,9 @@ import socket
 import ssl
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from fleetctl.config.schema import Scheduler
@@ -31,11 +31,13 @@ from fleetctl.errors import (
     TimedOutError,
     UnreachableError,
 )
+from fleetctl_slurm.json_stream import MAX_REST, Elements, One
 
 OLDEST, NEWEST = 42, 45  # v0.0.42 of Slurm 24.11 to v0.0.45 of 26.05: those the answers were compared on
-MAX_BYTES = 256 * 1024 * 1024  # a job is 8 kB here: 20,000 of them and 12,500 nodes
+MAX_BYTES = 1024 * 1024 * 1024  # a job is 8 kB here; of a list only what is asked for is kept
 _PATH = re.compile(r"/slurm/v0\.0\.(\d{1,3})/(.+)")
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
+T = TypeVar("T")
 _REFUSED = ("authentication", "invalid user id", "permission", "access denied")
 _GONE = ("unable to contact", "timed out", "connection")
 
@@ -63,21 +65,37 @@ class Rest:
         return (method.lower(), path) in self._offers
 
     async def get(self, path: str, timeout_s: float | None = None) -> dict[str, Any]:
-        """`nodes/` -> the whole answer. Raises FleetctlError."""
+        """`ping/` -> the whole answer. Raises FleetctlError."""
         return await self.call("GET", path, timeout_s=timeout_s)
 
+    async def each(self, path: str, key: str, fields: tuple[str, ...], keep: Callable[[One], T | None]) -> list[T]:
+        """What `keep` makes of each element of list `key`, given those fields of it; the answer is never there in whole."""
+        tries: list[Elements[T]] = []
+
+        def begin() -> Elements[T]:
+            tries.append(Elements(key, fields, keep))
+            return tries[-1]
+
+        await self.call("GET", path, begin=begin)
+        return tries[-1].kept
+
     async def call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, timeout_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+        begin: Callable[[], Elements[Any]] | None = None,
     ) -> dict[str, Any]:
         """One request in the agreed version; a token that was refused is read anew once."""
         await self._agree()
         try:
-            return await self._send(method, f"/slurm/{self._version}/{path}", body, timeout_s)
+            return await self._send(method, f"/slurm/{self._version}/{path}", body, timeout_s, begin)
         except AuthError:
             if self._token is None or method != "GET":
                 raise
             self._token = None  # it may have expired
-            return await self._send(method, f"/slurm/{self._version}/{path}", body, timeout_s)
+            return await self._send(method, f"/slurm/{self._version}/{path}", body, timeout_s, begin)
 
     async def _agree(self) -> None:
         """The newest version both know, by GET /openapi/v3."""
@@ -101,12 +119,18 @@ class Rest:
         self._version = f"v0.0.{max(known)}"
 
     async def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        timeout_s: float | None = None,
+        begin: Callable[[], Elements[Any]] | None = None,
     ) -> dict[str, Any]:
         what, limit = f"{self._settings.endpoint}: {method} {path.split('?')[0]}", timeout_s or self._settings.timeout_s
         token = await self._read_token()
         try:
-            status, text = await asyncio.to_thread(self._exchange, method, path, body, token, limit)
+            elements = begin() if begin is not None else None
+            status, text = await asyncio.to_thread(self._exchange, method, path, body, token, limit, elements)
         except TimeoutError:
             raise TimedOutError(
                 f"{what} was not answered within {limit:g} s", hint="slurmctld or slurmrestd hangs"
@@ -119,9 +143,15 @@ class Rest:
         return self._check(what, status, text)
 
     def _exchange(
-        self, method: str, path: str, body: Mapping[str, Any] | None, token: str, limit_s: float
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        token: str,
+        limit_s: float,
+        elements: Elements[Any] | None,
     ) -> tuple[int, bytes]:
-        """(status, body). The standard library's client: slurmrestd 26.05 sends more than it announces on an error, and
+        """(status, body without what went into elements). The standard library's client: slurmrestd 26.05 sends more than it announces on an error, and
         stricter ones take the whole answer for garbage. Raises OSError, HTTPException, ParseError."""
         ends = time.monotonic() + limit_s
         connection = self._connection(limit_s)
@@ -131,18 +161,24 @@ class Rest:
                 headers["Content-Type"] = "application/json"
             connection.request(method, path, None if body is None else json.dumps(body).encode(), headers)
             answer = connection.getresponse()
+            elements = elements if elements is not None and answer.status == 200 else None
             parts, size = [], 0
             while part := answer.read(_CHUNK):
-                parts.append(part)
                 size += len(part)
-                if size > MAX_BYTES:
-                    raise ParseError(
-                        f"{self._settings.endpoint}: more than {MAX_BYTES >> 20} MiB",
-                        hint="take `rest` out: the commands print less",
-                    )
+                if size > (MAX_BYTES if elements is not None else MAX_REST):
+                    raise ValueError(f"more than {size >> 20} MiB")
+                if elements is not None:
+                    elements.feed(part)
+                else:
+                    parts.append(part)
                 if time.monotonic() > ends:
                     raise TimeoutError
-            return answer.status, b"".join(parts)
+            return answer.status, elements.rest if elements is not None else b"".join(parts)
+        except ValueError as error:
+            raise ParseError(
+                f"{self._settings.endpoint}: {method} {path.split('?')[0]}: {error}",
+                hint="is that slurmrestd? or take `rest` out: the commands print less",
+            ) from None
         finally:
             connection.close()
 

@@ -18,7 +18,17 @@ from fleetctl.scheduler.terms import parts_wanted
 from fleetctl_slurm.answers import MARK, NodeAnswer, explain_windows
 from fleetctl_slurm.backend import HOLD, JOB_ID, SlurmBackend, is_known, minutes, other_class, plain, to_cancel
 from fleetctl_slurm.cards import CardBook
-from fleetctl_slurm.json_answers import items, read_cards, read_jobs, read_nodes, read_reservations
+from fleetctl_slurm.json_answers import (
+    CARD_KEYS,
+    JOB_KEYS,
+    NODE_KEYS,
+    cards_of,
+    items,
+    read_job,
+    read_nodes,
+    read_reservations,
+)
+from fleetctl_slurm.json_stream import One
 from fleetctl_slurm.names import Names
 from fleetctl_slurm.rest import Rest
 from fleetctl_slurm.words import is_name
@@ -53,20 +63,23 @@ class RestBackend:
     async def read(self) -> BackendView:
         """Ping, then nodes, jobs and reservations, one question each. Raises as SlurmBackend.read does."""
         await self._ping()
-        nodes = read_nodes(await self._rest.get("nodes/"), self._host)
+        nodes = read_nodes({"nodes": await self._rest.each("nodes/", "nodes", NODE_KEYS, dict)}, self._host)
         if not nodes.nodes:
             raise ParseError(
                 f"{self.name} names no node at all", hint="an empty answer is not taken for an empty fleet"
             )
         # Without its detail a job is a quarter of the size on nodes of a hundred cores.
-        jobs = read_jobs(await self._rest.get("jobs/?flags=ALL"), self._host)
+        jobs = await self._rest.each("jobs/?flags=ALL", "jobs", JOB_KEYS, lambda one: read_job(one, self._host))
         windows = read_reservations(await self._rest.get("reservations/"), self._host)
         at = self._clock.now()
         self._nodes = nodes
         missing = self._cards.missing(jobs, nodes.used)
         if missing:
             with contextlib.suppress(FleetctlError):  # nice to know: the round does not fail for it
-                self._cards.learn(missing, read_cards(await self._rest.get("jobs/?flags=DETAIL"), self._host))
+                told = await self._rest.each(
+                    "jobs/?flags=DETAIL", "jobs", CARD_KEYS, lambda one: cards_of(one, self._host)
+                )
+                self._cards.learn(missing, dict(told))
         return BackendView(
             at=at,
             version=self._rest.release,
@@ -214,8 +227,11 @@ class RestBackend:
             raise other_class(self.name, qos, told)
 
     async def find(self, mark: str) -> str:
-        jobs = read_jobs(await self._rest.get("jobs/?flags=ALL"), self._host, ended=True)
-        return next((job.id for job in jobs if job.mark == mark), "")
+        def with_mark(one: One) -> str | None:
+            job = read_job(one, self._host, ended=True)
+            return job.id if job is not None and job.mark == mark else None
+
+        return next(iter(await self._rest.each("jobs/?flags=ALL", "jobs", JOB_KEYS, with_mark)), "")
 
     async def set_end(self, job: str, start_at: int, end_at: int | None) -> None:
         limit = _INFINITE if end_at is None else _set(minutes(end_at - start_at))

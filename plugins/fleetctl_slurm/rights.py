@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleetctl.scheduler.backend import Advice, Capability
 from fleetctl_slurm.script import Part
@@ -23,11 +23,12 @@ _USER = frozenset({Capability.SUBMIT, Capability.CANCEL})  # cancel: its own job
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Who we are there and what follows from it. why: in words."""
+    """Who we are there and what follows from it. why: in words; accounting: has the cluster slurmdbd, None: not told."""
 
     user: str
     why: str
     capabilities: frozenset[Capability]
+    accounting: bool | None = None
 
     def advice(self) -> list[Advice]:
         """For `doctor`: what may be asked, and how to get the rest."""
@@ -47,9 +48,16 @@ class Rights:
 
 def read_rights(parts: Mapping[str, Part], *, prefix: str) -> Rights:
     """Rights of the account, least first. Pure; unknown counts as a plain user."""
+    config = parts.get("config", Part()).out
+    kind = re.search(r"^AccountingStorageType\s*=\s*(\S+)", config, re.MULTILINE)
+    accounting = kind[1].endswith("slurmdbd") if kind else None
+    return replace(_rights(parts, config, prefix), accounting=accounting)
+
+
+def _rights(parts: Mapping[str, Part], config: str, prefix: str) -> Rights:
     user = parts.get("who", Part()).out.strip()[:80]
     uid = parts.get("uid", Part()).out.strip()
-    match = re.search(r"^SlurmUser\s*=\s*(\S+?)\((\d+)\)", parts.get("config", Part()).out, re.MULTILINE)
+    match = re.search(r"^SlurmUser\s*=\s*(\S+?)\((\d+)\)", config, re.MULTILINE)
     if uid == "0":
         return Rights(user, "root", _ALL)
     if match is not None and uid == match[2]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetctl.scheduler.backend import BackendJob
-from fleetctl_slurm.cards import Cards, jobs_to_ask, join, key_of, parse_details, parse_indices
+from fleetctl_slurm.cards import Cards, jobs_to_ask, join, key_of, parse_details, parse_indices, parse_parted
 
 DETAILS = """JobId=1 JobName=sbatch
 Nodes=a CPU_IDs=8 Mem=1000 GRES=gpu:h100:2(IDX:0-1)
@@ -37,6 +37,30 @@ JobId=6 HetJobId=6 HetJobOffset=0 JobName=y
 )
 def test_indices(text: str, cards: Cards | None) -> None:
     assert parse_indices(text) == cards
+
+
+@pytest.mark.parametrize(
+    ("text", "cards"),
+    [
+        ("gpu:h100:0(IDX:N/A),npu:0,shard:h100:2(IDX:0-1),mps:0", (0, 1)),  # 22.05
+        ("gpu:h100:6(IDX:0-5),shard:h100:3(0/4,0/4,0/4,0/4,0/4,0/4,3/4,0/4)", (6,)),  # 24.11, 26.05
+        ("shard:3(IDX:1)", (1,)),
+        ("shard:2(2/4,0/4)", (0,)),
+        ("gpu:2(IDX:6-7)", ()),
+        ("shard:h100:0(0/4,0/4)", ()),
+    ],
+)
+def test_cards_of_which_parts_are_given(text: str, cards: Cards) -> None:
+    assert parse_parted(text) == cards
+
+
+def test_several_jobs_on_one_card() -> None:
+    """Whole cards are never shared; of a card in parts several jobs have one each."""
+    jobs, known = [job("1", "a"), job("2", "a"), job("3", "a")], {}
+    for one, cards in zip(jobs, ((6,), (6,), (0,)), strict=True):
+        known[key_of(one)] = {"a": cards}
+    assert join(jobs, {"a": (0, 6)}, {}, known, {"a": (6,)}) == [{"a": (6,)}, {"a": (6,)}, {"a": (0,)}]
+    assert join(jobs, {"a": (0, 6)}, {}, known) == [{}, {}, {}]
 
 
 def test_details() -> None:

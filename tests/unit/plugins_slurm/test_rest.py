@@ -50,7 +50,7 @@ class Daemon(BaseHTTPRequestHandler):
         status, body = self.answers.get(f"{self.command} {self.path}", (404, {"errors": [{"error": "no such path"}]}))
         if isinstance(body, list):  # one answer for each time it is asked
             status, body = body.pop(0)
-        text = body if isinstance(body, bytes) else json.dumps(body).encode()
+        text = body if isinstance(body, bytes) else json.dumps(body, indent=2).encode()  # as it prints
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()

@@ -435,3 +435,22 @@ async def test_a_job_that_waits_again_is_no_lease_any_more(fleet: SchedulerFleet
     assert (lease.state, lease.ended_why) == (LeaseState.ENDED, f"job 7 was requeued in {NAME}: BeginTime")
     await lane.act()
     assert not cluster.jobs, "it must not come back on other nodes"
+
+
+async def test_a_job_that_runs_without_its_class_is_no_lease(fleet: SchedulerFleet) -> None:
+    fleet = with_classes(fleet, SchedulerClass("urgent", qos="high"))
+    lane, cluster, clock, hosts = lane_of(fleet)
+    await lane.round()
+    words = {"who": ALICE, "now": 1000, "duration_s": 60, "cls": "urgent"}
+    request = make_request(fleet.config, "games", Shape(cards=2, hosts=("n01",)), **words)  # type: ignore[arg-type]
+    allocate(fleet.db, fleet.inventory, request, ALICE, now=1000, config=fleet.config)
+    await lane.act()
+    cluster.start("7", hosts[0])
+    await clock.advance(5)
+    await lane.round()
+    assert state_of(fleet, request).state is RequestState.IMPOSSIBLE
+    assert "without QOS high" in state_of(fleet, request).note
+    await lane.round()
+    assert not cluster.jobs
+    with fleet.db.read() as conn:
+        assert not list_leases(conn)
