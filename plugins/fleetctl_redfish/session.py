@@ -299,7 +299,7 @@ class RedfishSession:
         chunks: list[bytes] = []
         size = 0
         async with contextlib.AsyncExitStack() as turn:
-            async for chunk in response.content.iter_any():
+            async for chunk in _whole(path, response):
                 chunks.append(chunk)
                 size += len(chunk)
                 if size - len(chunk) <= LARGE_BODY_BYTES < size:
@@ -352,3 +352,18 @@ class RedfishSession:
             await self._client.close()
             self._client = None
             self._token = ""
+
+
+async def _whole(path: str, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The parts of an answer. Raises ParseError where it ends before its end: the BMC is there, and what came is no answer."""
+    size = 0
+    try:
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            yield chunk
+    except (aiohttp.ClientPayloadError, ConnectionResetError) as error:
+        due = f" of {response.content_length}" if response.content_length else ""
+        raise ParseError(
+            f"{path}: the answer was cut after {size}{due} bytes",
+            hint="it is asked again later; is the BMC restarting?",
+        ) from error

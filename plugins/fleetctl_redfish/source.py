@@ -139,7 +139,8 @@ class RedfishSource:
 
 
 def _as_error(finding: SourceFinding) -> FleetctlError:
-    return TimedOutError(finding.text, hint="it is asked again later")
+    error = ParseError if finding.kind is SourceTrouble.UNREADABLE else TimedOutError
+    return error(finding.text, hint="it is asked again later")
 
 
 def open_source(endpoint: Endpoint) -> RedfishSource:

@@ -75,7 +75,9 @@ class Walk:
         async with self.session.two_sockets():
             await self._side_by_side()
         if not any(p.count("/") > 3 for p in self.tree) and self.findings:
-            raise UnreachableError(f"{self.session.base}: {self.findings[0].text}", hint="it is asked again later")
+            garbled = all(f.kind is SourceTrouble.UNREADABLE for f in self.findings)
+            error = ParseError if garbled else UnreachableError
+            raise error(f"{self.session.base}: {self.findings[0].text}", hint="it is asked again later")
 
     async def _side_by_side(self) -> None:
         workers = [asyncio.create_task(self._work()) for _ in range(2)]

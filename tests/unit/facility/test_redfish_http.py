@@ -142,7 +142,7 @@ async def announced_huge(request: web.Request) -> web.StreamResponse:
     [
         (broken, SourceTrouble.UNREADABLE),
         (busy, SourceTrouble.REFUSED),
-        (cut, SourceTrouble.UNREACHABLE),
+        (cut, SourceTrouble.UNREADABLE),
         (huge, SourceTrouble.UNREADABLE),
         (announced_huge, SourceTrouble.UNREADABLE),
     ],
@@ -160,6 +160,20 @@ async def test_one_bad_answer_is_one_finding_and_the_rest_goes_on(handler: Any, 
         report = await source.read()
         assert report.total_power_w == 614, "it comes back by itself"
         assert report.findings == ()
+
+
+async def test_an_answer_that_was_cut_is_told_as_that_in_readings_and_polls() -> None:
+    bmc = Bmc()
+    async with reading(bmc) as source:
+        await source.read()
+        bmc.odd[f"{CH}/Power"] = cut
+        assert [f.text for f in (await source.read()).findings] == [
+            f"{CH}/Power: the answer was cut after 8 of 1000 bytes"
+        ]
+        bmc.odd = dict.fromkeys(bmc.tree, cut)
+        for ask in (source.read, source.poll):
+            with pytest.raises(ParseError, match="was cut after"):
+                await ask()
 
 
 async def test_a_total_that_was_not_read_again_is_not_told_again() -> None:
