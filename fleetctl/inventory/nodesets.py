@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 MAX_NODES = 200_000  # of one expression: twice the largest pool anybody runs
 MAX_TEXT = 1_000_000
 
-_RANGE = re.compile(r"\[([^\]]*)\]")
+_RANGE = re.compile(r"\[([^\[\]]*)\]")
+_WORD = re.compile(r"(?:\[[^\[\]]*\]|[^,\s!&^])+")  # separators inside brackets are the range's own
 _GROUP = re.compile(r"@([A-Za-z0-9_.*-]+)")
 
 
@@ -122,7 +123,7 @@ def _check_size(text: str, limit: int) -> None:
     """Refuse `gpu[1-99999999]` before anything is expanded."""
     if len(text) > MAX_TEXT:
         raise UsageError(f"a node set of {len(text):,} characters is too long", hint="fold it: gpu[0001-9999]")
-    for word in re.split(r"[,\s!&^](?![^\[]*\])", text):
+    for word in _WORD.findall(text):
         size = 1
         for inside in _RANGE.findall(word):
             size *= max(1, sum(_range_size(part) for part in inside.split(",")))

@@ -172,7 +172,7 @@ def lines_parser(family: Rocm) -> Callable[[Output], ProbeResult]:
     def parse(output: Output) -> ProbeResult:
         sheet = Sheet(family.vendor)
         rows: dict[str, dict[str, str]] = {}
-        for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+        for number, line in sheet.lines_of(output):
             stripped = line.strip()
             if not stripped or stripped.strip("=- ") == "" or stripped.startswith("=="):
                 continue
@@ -219,7 +219,7 @@ def rocm_table_parser(family: Rocm) -> Callable[[Output], ProbeResult]:
         sheet = Sheet(family.vendor)
         head: list[tuple[str, int]] = []
         below = ""
-        for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+        for number, line in sheet.lines_of(output):
             stripped = line.strip()
             if not stripped or stripped.strip("=") == "" or stripped.startswith("="):
                 continue

@@ -5,6 +5,7 @@ Keys, plausibility and the limit on findings live here, so that no parser can ge
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from fleetctl.model.probe import Outcome, Output
@@ -23,6 +24,7 @@ from fleetctl.model.reading import (
 from fleetctl.probes.text import MAX_CHARS, clean, excerpt, identifier, measure, pci_address, scaled, whole, word
 
 MAX_FINDINGS = 64
+MAX_LINE = 2000  # characters; the widest row of a drawn table here has 520
 MAX_CARDS = 4096
 MAX_FAULTS = 4096
 
@@ -115,6 +117,19 @@ class Sheet:
             else:
                 self.unread("the output is empty", "")
         return text
+
+    def lines_of(self, output: Output) -> Iterator[tuple[int, str]]:
+        """The lines of `text_of`, with their numbers."""
+        return self.lines(self.text_of(output))
+
+    def lines(self, text: str, first: int = 1) -> Iterator[tuple[int, str]]:
+        """Lines of a drawn or listed form, numbered. No tool draws one of MAX_LINE characters: such a line is noise,
+        and not shown to patterns whose cost grows with its square."""
+        for number, line in enumerate(text.split("\n"), first):
+            if len(line) <= MAX_LINE:
+                yield number, line
+            else:
+                self.unread(f"a line of {len(line)} characters", line, number)
 
     def card(self, **fields: str | None) -> Card:
         """A new card. Fields as in model.Device; addresses and identifiers are normalised."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
+from types import MappingProxyType
 
 from fleetctl.model.probe import Output, Probe
 from fleetctl.model.reading import Device, FindingKind, ProbeFinding, ProbeResult, Reading, Value
+from fleetctl.probes.text import excerpt, plausible
 
 HOST = Device(kind="host", key="host")
 COLUMNS = (
@@ -74,7 +78,7 @@ def _whole(text: str) -> int | None:
 
 
 def _unreadable(text: str, output: Output) -> ProbeResult:
-    raw = (output.stdout[:_MAX_RAW] or output.stderr[:_MAX_RAW]).replace("\x1b", "")
+    raw = excerpt(output.stdout, _MAX_RAW) or excerpt(output.stderr, _MAX_RAW)
     return ProbeResult(findings=(ProbeFinding(FindingKind.UNREADABLE, text, raw=raw),))
 
 
@@ -112,11 +116,12 @@ def parse_system(output: Output) -> ProbeResult:
                 memory[word[:-1]] = kib * 1024
     if not values:
         return _unreadable("nothing of /proc could be read", output)
+    counters = {name: values.pop(name, None) for name in (CPU_TOTAL, CPU_IDLE, BOOT_AT) if name in values}
     values |= _memory_values(memory)
     if traffic:
         values["net_rx_bytes_total"] = sum(received for received, _ in traffic)
         values["net_tx_bytes_total"] = sum(sent for _, sent in traffic)
-    return ProbeResult(readings=(Reading(HOST, values),))
+    return _told(values, counters)
 
 
 def _memory_values(memory: dict[str, int]) -> dict[str, Value]:
@@ -136,7 +141,18 @@ def _parse_row(output: Output) -> ProbeResult:
         return _unreadable("the reader's row cannot be read", output)
     if not all(value is None or type(value) in (int, float) for value in values.values()):
         return _unreadable("the reader's row holds something that is no number", output)
-    return ProbeResult(readings=(Reading(HOST, values),))
+    return _told(values)
+
+
+def _told(values: Mapping[str, Value], beside: Mapping[str, Value] = MappingProxyType({})) -> ProbeResult:
+    """A reading of what a host can have; the rest is unknown, and said. beside: counters that are no metrics."""
+    impossible = [name for name, value in values.items() if value is not None and not plausible(name, value)]
+    kept = {name: None if name in impossible else value for name, value in values.items()}
+    findings = tuple(
+        ProbeFinding(FindingKind.UNREADABLE, f"{name} cannot be that", raw=str(values[name])[:80])
+        for name in impossible
+    )
+    return ProbeResult(readings=(Reading(HOST, kept | dict(beside)),), findings=findings)
 
 
 def parse_slow(output: Output) -> ProbeResult:
@@ -166,7 +182,8 @@ def parse_slow(output: Output) -> ProbeResult:
         facts["disk_fullest"] = "".join(c for c in fullest[2] if c.isprintable())[:200]
     if not values and not facts:
         return _unreadable("nothing about the host could be read", output)
-    return ProbeResult(readings=(Reading(HOST, values),) if values else (), facts=facts)
+    told = _told(values)
+    return replace(told, readings=told.readings if values else (), facts=facts)
 
 
 def system_probes(slow_interval_s: float) -> tuple[tuple[Probe, bool], ...]:

@@ -167,7 +167,7 @@ def boxed_parser(spec: Boxed) -> Callable[[Output], ProbeResult]:
 def read_boxes(sheet: Sheet, spec: Boxed, text: str) -> None:
     """Read all boxes of a text into the sheet."""
     reader = _Boxes(sheet, spec)
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in sheet.lines(text):
         reader.line(line.rstrip(), number)
     reader.flush()
 

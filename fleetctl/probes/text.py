@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -51,7 +52,7 @@ def is_unknown(text: str | None) -> bool:
     """True where a tool wrote a word, dash or mask in place of a value. `0` is a value."""
     if text is None:
         return True
-    word = text.strip().strip("[]<>\"'").strip().lower()
+    word = text.strip().strip("[]<>\"'").strip()[:64].lower()
     return word in _UNKNOWN or word.startswith(("n/a", "not supported", "[n/a]")) or bool(_MASKED.match(word))
 
 
@@ -151,6 +152,14 @@ _LIMITS_OF = {
     "procs": (0.0, 1e6),
     "links_up": (0.0, 4096.0),
     "links_total": (0.0, 4096.0),
+    # of hosts: a counter of traffic passes any memory's size within an hour
+    "net_rx_bytes_total": (0.0, 2.0**63),
+    "net_tx_bytes_total": (0.0, 2.0**63),
+    "disk_free_bytes": (0.0, 2.0**60),
+    "load1": (0.0, 1e6),
+    "cores": (0.0, 1e5),
+    "uptime_s": (0.0, 1e10),
+    "procs_d": (0.0, 1e7),
 }
 # Blank values of DCGM (64-bit, 32-bit, double) and the all-ones of counters that are not there.
 _BLANKS = frozenset(
@@ -232,7 +241,7 @@ def scaled(metric: str, number: float | int, unit: str = "") -> tuple[Value, str
             return None, f"{metric}: {unit[:16]!r} is not a unit of it"
         elif known[1] != 1.0:
             value = number * known[1]
-            value = round(value) if wanted == "bytes" else round(value, 6)
+            value = round(value) if wanted == "bytes" and math.isfinite(value) else round(value, 6)
     if not plausible(metric, value):
         return None, f"{metric}: {number!r} {unit} cannot be"
     if wanted == "bytes" or (isinstance(value, float) and not wanted and value.is_integer()):

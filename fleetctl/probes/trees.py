@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
+from fleetctl.probes.text import clean
+
 # Characters of a path; real ones stay below 150. Without a limit, a small document nested deep or with one huge name
 # would ask for gigabytes: every leaf repeats the names above it.
 MAX_PATH = 400
@@ -151,8 +153,17 @@ def read_json(text: str) -> tuple[Any, str]:
         except RecursionError:
             return None, "JSON: nested too deep"
         if value or tried > 1:
-            return value, ""
+            return (printable(value) if "\\" in text else value), ""
     return None, problem
+
+
+def printable(value: Any) -> Any:
+    """The same JSON without what a terminal obeys: an escape sequence travels in JSON as plain letters."""
+    if isinstance(value, str):
+        return value if value.isprintable() else clean(value)
+    if isinstance(value, dict):
+        return {printable(key): printable(one) for key, one in value.items()}
+    return [printable(one) for one in value] if isinstance(value, list) else value
 
 
 def read_entries(text: str, key: str = "") -> list[Any]:
@@ -168,5 +179,5 @@ def read_entries(text: str, key: str = "") -> list[Any]:
             entry, at = decoder.raw_decode(text, here.end())
         except (ValueError, RecursionError):
             break
-        entries.append(entry)
+        entries.append(printable(entry))
     return entries

@@ -224,7 +224,7 @@ def parse_monitor(output: Output) -> ProbeResult:
     sheet = Sheet("amd")
     head: list[str] = []
     last: dict[str, tuple[int, dict[str, str], str]] = {}
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         words = line.split()
         if not words:
             continue

@@ -60,7 +60,7 @@ def read_blocks(board: Board, text: str, first_line: int = 1, *, npu: str = "", 
 def _blocks(board: Board, text: str, first_line: int, npu: str) -> list[Block]:
     blocks: list[Block] = []
     block: Block = {}
-    for number, line in enumerate(text.split("\n"), first_line):
+    for number, line in board.sheet.lines(text, first_line):
         if not line.strip():
             if block:
                 blocks.append(block)

@@ -32,7 +32,7 @@ def read_watch(board: Board, text: str, first_line: int = 1) -> None:
     """`npu-smi info watch -s ptam`: a header, then one row per chip and second."""
     heads: list[str] = []
     last: dict[tuple[str, str], tuple[int, dict[str, str]]] = {}
-    for number, line in enumerate(text.split("\n"), first_line):
+    for number, line in board.sheet.lines(text, first_line):
         if not line.strip():
             continue
         if line.strip().lower().startswith("npuid"):
@@ -57,7 +57,7 @@ def parse_series(output: Output) -> ProbeResult:
     board = Board(sheet)
     heads: list[str] = []
     last: dict[str, tuple[int, dict[str, str]]] = {}
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         if not line.strip():
             continue
         cells = [c.strip() for c in next(csv.reader([line]), [])]

@@ -32,7 +32,7 @@ class _Table:
         self.process_heads: list[str] = []
 
     def read(self, text: str, first_line: int) -> None:
-        for number, line in enumerate(text.split("\n"), first_line):
+        for number, line in self.sheet.lines(text, first_line):
             stripped = line.strip()
             if not stripped or _RULE.match(stripped):
                 continue
@@ -220,7 +220,7 @@ def is_table(text: str) -> bool:
 def read_map(sheet: Sheet, board: Board, text: str, first_line: int = 1) -> None:
     """`npu-smi info -m`: NPU id, chip id, logic id and name, columns two blanks apart; the MCU's row has no id."""
     heads: list[str] = []
-    for number, line in enumerate(text.split("\n"), first_line):
+    for number, line in sheet.lines(text, first_line):
         cells = [c.strip() for c in re.split(r"\t|\s{2,}", line.strip()) if c.strip()]
         if not cells:
             continue

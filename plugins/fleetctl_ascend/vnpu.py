@@ -21,7 +21,7 @@ def is_vnpu(text: str) -> bool:
 def read_vnpus(board: Board, text: str, first_line: int = 1, *, npu: str = "", chip: str = "0") -> None:
     """Add one part per row; npu and chip come from the command line, where no card is named they are a finding."""
     heads: list[str] = []
-    for number, line in enumerate(text.split("\n"), first_line):
+    for number, line in board.sheet.lines(text, first_line):
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if _HEAD.search(line):
             heads = [cell.lower() for cell in cells]

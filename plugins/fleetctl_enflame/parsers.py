@@ -142,7 +142,7 @@ TABLE = Boxed(
     quiet=re.compile(r"^\+?\d{4}-\d{2}-\d{2}|Enflame System Management|All Rights Reserved|^\.\.\."),
 )
 _read_table = boxed_parser(TABLE)
-_TWO_POWERS = re.compile(r"(\d+(?:\.\d+)?\s*W|N/A)\s{1,4}(\d+(?:\.\d+)?\s*W|N/A)(?=\s*\|)")
+_TWO_POWERS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?\s{0,4}W|N/A)\s{1,4}(\d{1,9}(?:\.\d{1,9})?\s{0,4}W|N/A)(?=\s{0,16}\|)")
 
 
 def parse_table(output: Output) -> ProbeResult:
@@ -167,7 +167,7 @@ def parse_list(output: Output) -> ProbeResult:
     """`-L`: one row per card under a header."""
     sheet = Sheet("enflame")
     header, rows = "", list[tuple[int, str]]()
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         stripped = line.strip()
         if not stripped or not stripped.strip("-") or stripped.startswith("---") or is_ellipsis(stripped):
             continue
@@ -200,7 +200,7 @@ def parse_dmon(output: Output) -> ProbeResult:
     sheet = Sheet("enflame")
     heads: list[str] = []
     rows: dict[str, tuple[int, str, dict[str, str]]] = {}
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         cells = line.split()
         if not cells or line.strip().startswith("---") or is_ellipsis(line):
             continue

@@ -19,7 +19,7 @@ def parse_links(output: Output) -> ProbeResult:
     """UP and DOWN count; `internal` and `external` name the kind of a port and say nothing of its state."""
     sheet = Sheet("gaudi")
     card: Card | None = None
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         if not line.strip() or is_ellipsis(line):
             continue
         if who := _WHO.match(line):

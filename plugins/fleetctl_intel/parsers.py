@@ -40,7 +40,7 @@ def parse_tables(output: Output) -> ProbeResult:
         ras_faults(sheet, card, rows)
         _health(sheet, card, rows)
 
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in sheet.lines(text):
         stripped = line.strip()
         if not stripped or not stripped.strip("+-=") or is_ellipsis(stripped):
             continue
@@ -106,7 +106,7 @@ def parse_dump(output: Output) -> ProbeResult:
     heads: list[str] = []
     device = part = -1
     last: dict[tuple[str, str], dict[str, str]] = {}
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         if not line.strip() or is_ellipsis(line):
             continue
         cells = _cells(line)
@@ -154,7 +154,7 @@ def parse_ps(output: Output) -> ProbeResult:
     """`ps`: who holds which card; memory in kB, as its help says. The tool lists itself."""
     sheet = Sheet("intel")
     heads: list[str] = []
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         cells = line.split()
         if not cells or is_ellipsis(line):
             continue

@@ -6,6 +6,7 @@ Source: IPMI v2.0 tables 43-1 and 43-15 (units), 42-3 (types); DCMI 1.5 section 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -93,7 +94,7 @@ def read_sensors(
 ) -> tuple[list[Measurement], list[PointState], list[Unknown], list[SourceFinding]]:
     """Names repeat on real BMCs ("Temp" three times), so a repeated one carries its sensor number."""
     known = list(sensors)
-    repeated = {s.name for s in known if sum(o.name == s.name for o in known) > 1}
+    repeated = {name for name, count in Counter(s.name for s in known).items() if count > 1}
     readings: list[Measurement] = []
     states: list[PointState] = []
     unknown: list[Unknown] = []

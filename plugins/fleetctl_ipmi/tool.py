@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fleetctl_ipmi.sensors import SensorValue
 
 MAX_SENSORS = 1_024
+MAX_LINE = 512  # characters; ipmitool's widest form, `sensor`, has 120
 # The four words for nothing, and what stands in a cell that has none.
 NOTHING = frozenset(["", "na", "ns", "n/a", "no reading", "disabled", "not readable", "not available", "unknown"])
 _STATUS = frozenset(["ok", "ns", "nc", "cr", "nr", "us", "lnc", "lcr", "lnr", "unc", "ucr", "unr"])
@@ -36,6 +37,9 @@ def sensor_lines(text: str) -> Iterator[SensorValue | Unread]:
     count = 0
     for line_number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
+            continue
+        if len(line) > MAX_LINE:
+            yield Unread(line_number, line[:MAX_LINE])
             continue
         sensor = _elist(line) if (cells := line.count("|")) == 4 or _ELIST.match(line) else None
         if sensor is None and cells:

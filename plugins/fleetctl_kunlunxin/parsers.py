@@ -42,7 +42,7 @@ def parse_machine(output: Output) -> ProbeResult:
     """`xpu-smi -m`: one line per chip, split as a shell does, for the model's name holds a blank."""
     sheet = Sheet("kunlunxin")
     text = sheet.text_of(output)
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in sheet.lines(text):
         if not line.strip():
             continue
         cells = _split(line)
@@ -77,7 +77,7 @@ def parse_table(output: Output) -> ProbeResult:
     sheet = Sheet("kunlunxin")
     text = sheet.text_of(output)
     part, heads = "", list[str]()
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in sheet.lines(text):
         stripped = line.strip()
         if not stripped or not stripped.strip("-+="):
             continue

@@ -14,6 +14,7 @@ from typing import Any
 
 from fleetctl.facility.quantity import number, plausible
 from fleetctl.model.facility import Measurement, PointState, SourceFinding, SourceTrouble, Unknown
+from fleetctl.probes.text import clean
 from fleetctl_mqtt.points import HEARTBEATS, NUMBERS, STATES, amount, is_bad
 
 MAX_POINTS = 50_000
@@ -82,7 +83,9 @@ class Bus:
         if point_type in HEARTBEATS:
             return
         source = f"{object_type}/{point_type}/{tag}"
-        if len(source) > MAX_TOPIC:
+        if not topic.isprintable():
+            self._find(SourceTrouble.UNREADABLE, "a topic that cannot be printed", "")
+        elif len(source) > MAX_TOPIC:
             self._find(SourceTrouble.TOO_LARGE, f"a topic of {len(topic)} characters", source[:80])
         elif len(payload) > MAX_PAYLOAD:
             self._find(SourceTrouble.TOO_LARGE, f"a message of {len(payload)} bytes", source)
@@ -123,7 +126,7 @@ class Bus:
         quality = body.get("quality")
         point.quality = quality if type(quality) is int else 0
         point.value = number(body["value"], absent=()) if type(body["value"]) in (int, float) else None
-        point.raw = str(body["value"])[:80]
+        point.raw = clean(str(body["value"])[:80])
         point.at, point.heard_at = at, now
         self.heard_at = now
 
@@ -170,7 +173,7 @@ def _moment(timestamp: object) -> float | None:
 
 def _text(body: dict[str, Any], key: str) -> str:
     value = body.get(key)
-    return value.strip()[:80] if isinstance(value, str) else ""
+    return clean(value[:160]).strip()[:80] if isinstance(value, str) else ""
 
 
 def _describe(point: BusPoint, body: dict[str, Any]) -> None:
@@ -180,7 +183,7 @@ def _describe(point: BusPoint, body: dict[str, Any]) -> None:
     areas = body.get("processArea")
     words = [
         _text(body, "rackLocationName") or _text(body, "objectName") or _text(body, "associateId"),
-        *(a.strip()[:40] for a in (areas if isinstance(areas, list) else [])[:4] if isinstance(a, str)),
+        *(clean(a[:80]).strip()[:40] for a in (areas if isinstance(areas, list) else [])[:4] if isinstance(a, str)),
         _text(body, "phase"),
     ]
     point.name = " ".join(w for w in words if w)
@@ -190,7 +193,7 @@ def _describe(point: BusPoint, body: dict[str, Any]) -> None:
     texts = body.get("stateText")
     for entry in (texts if isinstance(texts, list) else [])[:MAX_TEXTS]:
         if isinstance(entry, dict) and type(entry.get("value")) is int and isinstance(entry.get("text"), str):
-            point.texts[entry["value"]] = entry["text"].strip()[:80]
+            point.texts[entry["value"]] = _text(entry, "text")
 
 
 def tell(points: Iterator[BusPoint]) -> Heard:

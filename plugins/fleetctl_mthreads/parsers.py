@@ -215,7 +215,7 @@ def parse_table(output: Output) -> ProbeResult:
     card: Card | None = None
     line_of_card = 0
     heads: list[list[str]] = []
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         stripped = line.strip()
         if not stripped:
             continue

@@ -77,7 +77,7 @@ def parse_list(output: Output) -> ProbeResult:
     heads: list[str] = []
     card: Card | None = None
     done = False
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         stripped = line.strip()
         if stripped.lower().startswith("neuron device topology"):
             break

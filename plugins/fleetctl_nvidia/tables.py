@@ -31,7 +31,7 @@ def parse_dmon(output: Output) -> ProbeResult:
     sheet = Sheet("nvidia")
     columns: list[str] = []
     last: dict[str, tuple[int, dict[str, str]]] = {}
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         cells = line.split()
         if not cells:
             continue
@@ -60,7 +60,7 @@ def parse_pmon(output: Output) -> ProbeResult:
     columns: list[str] = []
     cards: dict[str, Card] = {}
     seen: set[tuple[str, str]] = set()
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         if not line.strip():
             continue
         if line.lstrip().startswith("#"):
@@ -130,7 +130,7 @@ _VERSIONS = {
 def parse_version(output: Output) -> ProbeResult:
     """Facts: driver_version, nvml_version, cuda_version, tool_version."""
     sheet = Sheet("nvidia")
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         key, _, value = line.partition(":")
         name = _VERSIONS.get(key.strip().lower())
         if name and word(value):

@@ -39,7 +39,7 @@ JOB_FIELDS = (
 MARK = "fleetctl_"  # reservations of ours begin with it
 NO_REASON = frozenset({"", "none", "(null)"})
 _BAD_SHARE = 0.1  # of the records: above that the answer is of a form we do not know
-_PAIR = re.compile(r"([A-Za-z]+)=(\S*)")
+_PAIR = re.compile(r"([A-Za-z]{1,40})=(\S*)")
 _MARK = re.compile(r"\[fleetctl ([A-Za-z0-9_-]{1,80})\]")
 _TEXT = 400  # characters kept of a reason or a job name
 
@@ -159,7 +159,7 @@ def _node(host: str, row: Sequence[str]) -> BackendNode:
         state=admin,
         word=_line(row[3], 80),
         reason=reason,
-        owner=known_name(row[7])[:80] if reason else "",
+        owner=_line(known_name(row[7]), 80) if reason else "",
         ours=is_ours(reason),
         busy=busy,
         responding=state.responding,
@@ -201,10 +201,10 @@ def job_of(row: Sequence[str], rename: Callable[[str], str]) -> BackendJob | Non
     return BackendJob(
         id=_line(row[0], 80),
         name=_line(row[16], 120),
-        user=known_name(row[4])[:80],
+        user=_line(known_name(row[4]), 80),
         state=_line(row[1], 40).lower(),
         partition=_line(row[2], 80),
-        account=known_name(row[3])[:80],
+        account=_line(known_name(row[3]), 80),
         hosts=tuple(rename(h) for h in expand_hosts(row[12])),
         cards=_job_cards(row[6], row[7], row[8], nodes),
         submitted_at=parse_moment(row[9]),
@@ -213,7 +213,7 @@ def job_of(row: Sequence[str], rename: Callable[[str], str]) -> BackendJob | Non
         reason="" if row[13].strip().lower() in NO_REASON else _line(row[13], 160),
         nodes=nodes,
         mark=mark_of(row[15]),
-        qos=known_name(row[14])[:80],
+        qos=_line(known_name(row[14]), 80),
     )
 
 
@@ -242,7 +242,7 @@ def parse_reservations(text: str, rename: Callable[[str], str] = str) -> list[Ba
         name = pairs.get("ReservationName", "")
         if not is_name(name):
             continue
-        users = tuple(u for key in ("Users", "Accounts") for u in pairs.get(key, "").split(",") if known_name(u))
+        users = tuple(words_of(pairs.get("Users", "")) + words_of(pairs.get("Accounts", "")))
         found.append(
             BackendReservation(
                 name=name,
@@ -250,11 +250,16 @@ def parse_reservations(text: str, rename: Callable[[str], str] = str) -> list[Ba
                 start_at=parse_moment(pairs.get("StartTime", "")),
                 end_at=parse_moment(pairs.get("EndTime", "")),
                 users=users,
-                flags=tuple(f for f in pairs.get("Flags", "").split(",") if known_name(f)),
+                flags=tuple(words_of(pairs.get("Flags", ""))),
                 ours=name.startswith(MARK),
             )
         )
     return found
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a comma-separated list; nobody and nothing are left out."""
+    return [_line(word, 80) for word in text.split(",") if known_name(word)]
 
 
 def explain_windows(

@@ -26,9 +26,11 @@ DETAILS_COMMAND = (
     "-c",
     r"scontrol show job -d | sed -n 's/^\(JobId=.\{0,80\}\).*/\1/p; s/^     \(Nodes=.* GRES=.*\)/\1/p'",
 )
-_GRES = re.compile(r"([a-z_]+)(?::[^:(),|]+)?(?::\d{1,6})?\((?:[^()]*,)?IDX:([\d,-]{1,4000})\)", re.IGNORECASE)
+_GRES = re.compile(
+    r"([a-z_]{1,32})(?::[^:(),|]{1,80})?(?::\d{1,6})?\((?:[^()]*,)?IDX:([\d,-]{1,4000})\)", re.IGNORECASE
+)
 _SHARES = re.compile(
-    r"(?:shard|mps)(?::[^:(),|]+)?:\d{1,9}\((\d{1,9}/\d{1,9}(?:,\d{1,9}/\d{1,9}){0,1023})\)", re.IGNORECASE
+    r"(?:shard|mps)(?::[^:(),|]{1,80})?:\d{1,9}\((\d{1,9}/\d{1,9}(?:,\d{1,9}/\d{1,9}){0,1023})\)", re.IGNORECASE
 )
 _JOB = re.compile(r"JobId=(\d+)(?: ArrayJobId=(\d+) ArrayTaskId=(\d+))?(?: HetJobId=(\d+) HetJobOffset=(\d+))? ")
 _NODES = re.compile(r"Nodes=(\S+) .*? GRES=(\S+)")

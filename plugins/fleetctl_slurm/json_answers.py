@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from fleetctl.scheduler.backend import BackendJob, BackendReservation
-from fleetctl_slurm.answers import MARK, NodeAnswer, job_of, node_record, refuse_bad
+from fleetctl_slurm.answers import MARK, NodeAnswer, job_of, node_record, refuse_bad, words_of
 from fleetctl_slurm.cards import Cards, parse_indices, parse_parted
-from fleetctl_slurm.words import expand_hosts, is_name, known_name
+from fleetctl_slurm.words import expand_hosts, is_name
 
 # What is read of each element: of 128 fields of a job the rest is never decoded.
 _IDS = ("job_id", "array_job_id", "array_task_id", "array_task_string", "het_job_id", "het_job_offset")
@@ -114,8 +114,8 @@ def read_reservations(answer: Mapping[str, Any], rename: Callable[[str], str]) -
             hosts=tuple(rename(h) for h in expand_hosts(_text(one, "node_list"))),
             start_at=_number(one, "start_time") or None,
             end_at=_number(one, "end_time") or None,
-            users=tuple(u for key in ("users", "accounts") for u in _text(one, key).split(",") if known_name(u)),
-            flags=tuple(_list(one, "flags")),
+            users=tuple(words_of(_text(one, "users")) + words_of(_text(one, "accounts"))),
+            flags=tuple(words_of(",".join(_list(one, "flags")))),
             ours=_text(one, "name").startswith(MARK),
         )
         for one in items(answer, "reservations")

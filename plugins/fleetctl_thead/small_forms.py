@@ -35,7 +35,7 @@ class _Scroll:
         self.names: list[str] = []
         self.units: list[str] = []
         self.rows: list[tuple[int, str, list[str]]] = []
-        for number, line in enumerate(text.split("\n"), 1):
+        for number, line in sheet.lines(text):
             if not line.strip() or is_ellipsis(line):
                 continue
             if line.lstrip().startswith("#"):
@@ -118,7 +118,7 @@ def parse_stats(output: Output) -> ProbeResult:
     sheet = Sheet("thead")
     newest: dict[str, dict[str, tuple[int, str]]] = {}
     faults: dict[tuple[str, str], tuple[float, int]] = {}
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         if not line.strip() or is_ellipsis(line):
             continue
         cells = [c.strip() for c in line.split(",")]
@@ -167,7 +167,7 @@ def parse_icn(output: Output) -> ProbeResult:
     sheet = Sheet("thead")
     card: Card | None = None
     links: dict[str, _Link] = {}
-    for number, line in enumerate(sheet.text_of(output).split("\n"), 1):
+    for number, line in sheet.lines_of(output):
         if not line.strip() or is_ellipsis(line):
             continue
         if head := _HEAD.match(line):

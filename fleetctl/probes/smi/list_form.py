@@ -25,7 +25,7 @@ def list_parser(family: Family, link_kind: str = "nvlink") -> Callable[[Output],
         text = sheet.text_of(output)
         card: Card | None = None
         errors: dict[str, int] = {}
-        for number, line in enumerate(text.split("\n"), 1):
+        for number, line in sheet.lines(text):
             if not line.strip():
                 continue
             if match := head.match(line):

@@ -19,9 +19,9 @@ _FIRST = re.compile(r"^\s*(\d{1,5})\s+(\S.*?)\s*$")
 _MODE = re.compile(r"^(.*?\S)\s+(On|Off|N/A|WDDM|TCC|MCDM|Enabled|Disabled|ERR!)$")
 _PCI = re.compile(r"(?:[0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]")
 # "31W / 250W", "9MiB/ 32768MiB", "N/A / N/A"; a lone "N/A" is no pair.
-_PAIR = re.compile(r"(\S+)\s*/\s+(\S+)|(\d\S*?)/(\d\S*)")
+_PAIR = re.compile(r"(\S{1,24})\s{0,8}/\s{1,8}(\S{1,24})|(\d\S{0,23}?)/(\d\S{0,23})")
 _VERSION = re.compile(r"(?<!Nic )(?:Driver|KMD) Version:\s*(\S+)")
-_TOOL = re.compile(r"(\S+-SMI|IX-ML:?)\s+(?:Version:\s*)?(\S+)")
+_TOOL = re.compile(r"(\S{1,24}-SMI|IX-ML:?)\s{1,24}(?:Version:\s{0,24})?(\S{1,64})")
 _PROCESS = re.compile(
     r"^\s*(?P<card>\d+)\s+(?:(?P<gi>\d+|N/A)\s+(?P<ci>\d+|N/A)\s+)?(?P<pid>\d+)\s+"
     r"(?:(?P<type>[CGM](?:\+[CGM])*)\s+)?(?P<name>.*?)\s+(?P<mem>\d+\s*[KMG]i?[Bb]|N/A|\d+)\s*$"
@@ -38,7 +38,7 @@ def table_parser(family: Family) -> Callable[[Output], ProbeResult]:
         sheet = Sheet(family.vendor)
         text = sheet.text_of(output)
         reader = _Table(sheet, family)
-        for number, line in enumerate(text.split("\n"), 1):
+        for number, line in sheet.lines(text):
             reader.line(line.rstrip(), number)
         reader.flush()
         reader.end()
