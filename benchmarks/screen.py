@@ -38,6 +38,7 @@ def child(kind: str, count: int, share: float) -> None:
     """Run one app until it is killed."""
     from textual.app import App
 
+    from fleetctl.tui.look import TONE_CLASSES
     from fleetctl.views import nodes
     from tests.fakes.fleet_source import FleetSource
 
@@ -45,6 +46,7 @@ def child(kind: str, count: int, share: float) -> None:
     columns = [c for c in nodes.COLUMNS if not c.wide]
 
     class Bench(App[None]):
+        COMPONENT_CLASSES: ClassVar[set[str]] = TONE_CLASSES
         CSS = "Screen { layout: vertical; } FleetTable, DataTable, HeatMap { height: 1fr; }"
 
         def compose(self) -> Any:

@@ -7,9 +7,10 @@ import math
 import types
 import typing
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from fleetctl.config.lines import Path, line_of
+from fleetctl.config.lines import Path, key_lines, line_of
 from fleetctl.errors import nearest
 
 
@@ -18,8 +19,12 @@ class Problems:
     """Collects mistakes while a file is read, so that one run names them all."""
 
     file: str
-    lines: dict[Path, int]
+    text: str  # of the file, for the lines; most files have no mistake, and finding lines costs as much as reading
     found: list[str] = field(default_factory=list)
+
+    @cached_property
+    def lines(self) -> dict[Path, int]:
+        return key_lines(self.text)
 
     def add(self, path: Path, what: str) -> None:
         line = line_of(path, self.lines)
@@ -68,6 +73,9 @@ def _declared(cls: type[Any]) -> Declared:
 
 
 def _convert(hint: Any, value: Any, metadata: Any, path: Path, problems: Problems) -> Any:
+    if type(value) is hint:  # text, a number, true or false: nearly all there is in a fleet file
+        _check_limits(value, metadata, path, problems)
+        return value
     if isinstance(hint, types.UnionType):  # X | None: TOML has no null, so the value is an X
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     if dataclasses.is_dataclass(hint):

@@ -9,7 +9,6 @@ import tomllib
 from pathlib import Path
 
 from fleetctl.config.build import Problems, build
-from fleetctl.config.lines import key_lines
 from fleetctl.config.schema import Config
 from fleetctl.errors import ConfigError
 
@@ -71,7 +70,7 @@ def parse_config(raw: bytes, name: str = "fleet.toml", base: Path | None = None)
         line_match = re.search(r"at line (\d+)", str(error))
         where = f"{name}:{line_match[1]}" if line_match else name
         raise ConfigError(f"{where}: not valid TOML: {error}", hint="fleet.example.toml shows every setting") from error
-    problems = Problems(name, key_lines(text))
+    problems = Problems(name, text)
     config = build(Config, table, (), problems)
     if config is None:
         raise _error(problems)

@@ -27,9 +27,10 @@ def expand(text: str, groups: Mapping[str, str] | None = None, *, limit: int = M
 
     Raises UsageError when the text is no node set or expands to more than `limit`, NotFoundError for an unknown group.
     """
-    _check_size(text, limit)
-    if (plain := _plain_names(text)) is not None and len(plain) <= limit:
+    _check_length(text)
+    if (plain := _plain_names(text, limit)) is not None:
         return plain
+    _check_size(text, limit)
     from ClusterShell.NodeSet import NodeSet, NodeSetException
     from ClusterShell.NodeUtils import GroupSourceError
 
@@ -49,9 +50,9 @@ def expand(text: str, groups: Mapping[str, str] | None = None, *, limit: int = M
         ) from error
 
 
-def _plain_names(text: str) -> list[str] | None:
+def _plain_names(text: str, limit: int) -> list[str] | None:
     """The names of `gpu001` and `gpu[001-128,130]`, without loading ClusterShell: most fleet files hold nothing else, a
-    thousand racks of them. None for all other syntax, uneven padding and ranges out of order."""
+    thousand racks of them. None for all other syntax, uneven padding, ranges out of order, and more names than the limit."""
     if _NAME.fullmatch(text):
         return [text]
     if (match := _PLAIN.fullmatch(text)) is None:
@@ -60,11 +61,12 @@ def _plain_names(text: str) -> list[str] | None:
     numbers = re.findall(r"\d+", inside)
     if any(number[0] == "0" for number in numbers) and len({len(number) for number in numbers}) > 1:
         return None
-    names, width, before = [], len(numbers[0]), -1
+    names: list[str] = []
+    width, before = len(numbers[0]), -1
     for part in inside.split(","):
         low, _dash, high = part.partition("-")
         first, last = int(low), int(high or low)
-        if not before < first <= last:
+        if not before < first <= last or len(names) + last - first >= limit:
             return None
         names += [f"{prefix}{number:0{width}}" for number in range(first, last + 1)]
         before = last
@@ -119,10 +121,14 @@ def _ranges(numbers: list[int], width: int) -> str:
     return ",".join(parts)
 
 
-def _check_size(text: str, limit: int) -> None:
-    """Refuse `gpu[1-99999999]` before anything is expanded."""
+def _check_length(text: str) -> None:
     if len(text) > MAX_TEXT:
         raise UsageError(f"a node set of {len(text):,} characters is too long", hint="fold it: gpu[0001-9999]")
+
+
+def _check_size(text: str, limit: int) -> None:
+    """Refuse `gpu[1-99999999]` before anything is expanded."""
+    _check_length(text)
     for word in _WORD.findall(text):
         size = 1
         for inside in _RANGE.findall(word):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,18 +20,11 @@ from fleetctl.errors import FleetctlError
 from fleetctl.i18n import _, set_language
 from fleetctl.inventory import Inventory
 from fleetctl.tui.feed import Feed
+from fleetctl.tui.look import TONE_CLASSES
 from fleetctl.tui.messages import FeedBroken, StoreChanged
 from fleetctl.tui.palette import FleetCommands
-from fleetctl.tui.screens.cards import CardsScreen
-from fleetctl.tui.screens.cooling import CoolingScreen
 from fleetctl.tui.screens.data_screen import DataScreen
-from fleetctl.tui.screens.events import EventsScreen
-from fleetctl.tui.screens.node import NodeScreen
-from fleetctl.tui.screens.nodes import NodesScreen
 from fleetctl.tui.screens.overview import OverviewScreen
-from fleetctl.tui.screens.plans import PlansScreen
-from fleetctl.tui.screens.power import PowerScreen
-from fleetctl.tui.screens.queue import QueueScreen
 from fleetctl.tui.source import Pulse, Source
 from fleetctl.tui.themes import DARK, LIGHT, SIXTEEN
 from fleetctl.tui.widgets.bars import TitleBar
@@ -52,20 +46,31 @@ TABS: tuple[tuple[str, str, str], ...] = (
 ENGINE_SILENT_S = 90.0  # without a beat for so long the engine counts as gone, whatever its row says
 
 
+def _later(name: str, screen: str) -> Callable[[], Screen[Any]]:
+    """A screen whose file is imported when it is first opened: the first frame waits for the overview's alone."""
+
+    def open_it() -> Screen[Any]:
+        made: Screen[Any] = getattr(importlib.import_module(f"fleetctl.tui.screens.{name}"), screen)()
+        return made
+
+    return open_it
+
+
 class Console(App[None]):
     """The app. `source` answers; `feed` says when to ask again."""
 
     TITLE = "fleetctl"
+    COMPONENT_CLASSES: ClassVar[set[str]] = TONE_CLASSES  # see Drawn.tone
     CSS_PATH = ["styles/tones.tcss", "styles/frame.tcss", "styles/screens.tcss"]  # noqa: RUF012
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "overview": OverviewScreen,
-        "nodes": NodesScreen,
-        "cards": CardsScreen,
-        "queue": QueueScreen,
-        "plans": PlansScreen,
-        "events": EventsScreen,
-        "power": PowerScreen,
-        "cooling": CoolingScreen,
+        "nodes": _later("nodes", "NodesScreen"),
+        "cards": _later("cards", "CardsScreen"),
+        "queue": _later("queue", "QueueScreen"),
+        "plans": _later("plans", "PlansScreen"),
+        "events": _later("events", "EventsScreen"),
+        "power": _later("power", "PowerScreen"),
+        "cooling": _later("cooling", "CoolingScreen"),
     }
     DEFAULT_MODE = "overview"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (132, "-wide")]  # noqa: RUF012
@@ -200,6 +205,8 @@ class Console(App[None]):
         self.run_worker(self._show_nodes(text), group="jump")
 
     async def _show_nodes(self, text: str) -> None:
+        from fleetctl.tui.screens.nodes import NodesScreen
+
         while len(self.screen_stack) > 1:
             await self.pop_screen()
         if self.current_mode != "nodes":
@@ -211,6 +218,8 @@ class Console(App[None]):
                 self.screen.say_error(error)
 
     def open_node(self, name: str) -> None:
+        from fleetctl.tui.screens.node import NodeScreen
+
         self.push_screen(NodeScreen(name))
 
     def neighbour(self, name: str, by: int) -> str | None:

@@ -1,6 +1,6 @@
 """How values look: tones, symbols, state words, levels. One place, so that every screen says the same thing alike.
 
-A tone is the name of a component class (`tone--crit`); what it looks like in true colour, 16 colours and without
+A tone is the name of a component class of the app (`tone--crit`); what it looks like in true colour, 16 colours and without
 colour is written in styles/tones.tcss. Every tone that means something also differs by a symbol or a word.
 """
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from fleetctl.tui.widgets.heat_map import CardGrid
-from fleetctl.tui.widgets.plot import Series
-from fleetctl.views.column import Table
-from fleetctl.views.nodes import NodeRow
-from fleetctl.views.power_places import PowerPlace, PowerView
+if TYPE_CHECKING:  # the questions stand here; what answers them loads with the screen that asks
+    from fleetctl.tui.widgets.heat_map import CardGrid
+    from fleetctl.tui.widgets.plot import Series
+    from fleetctl.views.column import Table
+    from fleetctl.views.nodes import NodeRow
+    from fleetctl.views.power_places import PowerPlace, PowerView
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""The Source the console runs on: one database, one inventory, the views and the operations."""
+"""The Source the console runs on: one database, one inventory, the views and the operations.
+
+What only one screen asks for is imported by the method that answers it: the first frame does not wait for all of it.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,22 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, is_dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleetctl.clock import Clock, SystemClock
 from fleetctl.config.schema import Config
 from fleetctl.errors import NotFoundError, UsageError
-from fleetctl.facility.electrical import what_if_feed_fails
 from fleetctl.i18n import _
 from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.admin import Actor, ActorKind, DrainMode
 from fleetctl.model.plan import Plan, PlanState
-from fleetctl.reports.energy import pue_by_day
 from fleetctl.scheduler.partitions import PartitionFollower
 from fleetctl.store.card_places import CardPlace, devices_mark, list_card_places
 from fleetctl.store.catalogue import sample_columns
 from fleetctl.store.database import Database
 from fleetctl.store.engine_row import engine_row
 from fleetctl.store.findings import FindingState, acknowledge_finding, list_findings
-from fleetctl.store.hosts import host_state
 from fleetctl.store.leases import list_holds
-from fleetctl.store.plans import get_action
 from fleetctl.store.samples import latest_samples, latest_slot
 from fleetctl.store.temperature import sources
 from fleetctl.tui.source import (
@@ -40,30 +39,16 @@ from fleetctl.tui.source import (
     Pulse,
     QueueView,
 )
-from fleetctl.tui.widgets.heat_map import CardGrid
-from fleetctl.tui.widgets.plot import Series
-from fleetctl.views import (
-    cooling,
-    devices,
-    events,
-    facility,
-    facility_curves,
-    findings,
-    jobs,
-    leases,
-    node_cards,
-    node_history,
-    nodes,
-    plans,
-    power,
-    power_places,
-    probe_states,
-)
+from fleetctl.views import events, findings, leases, nodes
 from fleetctl.views.column import Table
 from fleetctl.views.nodes import NodeRow
-from fleetctl.views.power_places import PowerPlace, PowerView
-from fleetctl.views.queue import load_line
 from fleetctl.views.units import parse_duration, show_moment
+
+if TYPE_CHECKING:
+    from fleetctl.tui.widgets.heat_map import CardGrid
+    from fleetctl.tui.widgets.plot import Series
+    from fleetctl.views.node_history import Curve
+    from fleetctl.views.power_places import PowerPlace, PowerView
 
 OPEN_PLANS = frozenset({PlanState.RUNNING, PlanState.HELD, PlanState.SCHEDULED})
 LEAST_SPAN_S = 600.0  # a plot shows at least so much time
@@ -148,6 +133,9 @@ class StoreSource:
         return FleetView(nodes.table(rows), findings.table(open_findings), len(waiting), held)
 
     def node(self, name: str, hours: float) -> NodeView:
+        from fleetctl.store.hosts import host_state
+        from fleetctl.views import devices, facility, jobs, node_cards, node_history, probe_states
+
         host = self.inventory.hosts.get(name)
         if host is None:
             raise NotFoundError(_("no node named {name} in this fleet").format(name=name))
@@ -193,6 +181,8 @@ class StoreSource:
         )
 
     def cards(self, metric: str) -> CardGrid:
+        from fleetctl.tui.widgets.heat_map import CardGrid
+
         metrics, unit = _PICTURES[metric]
         with self._database().read() as conn:
             mark = devices_mark(conn)
@@ -228,17 +218,25 @@ class StoreSource:
         return _WATTS if metric == "power_w" else _SHARES
 
     def queue(self) -> QueueView:
+        from fleetctl.views.queue import load_line
+
         with self._database().read() as conn:
             now = self.now()
             requests = leases.request_table(load_line(conn, self.config, now))
             return QueueView(requests, leases.lease_table(leases.load_leases(conn, now)))
 
     def power(self, place: PowerPlace | None = None) -> PowerView:
+        from fleetctl.views import facility, power_places
+
         with self._database().read() as conn:
             picture = facility.load_picture(conn, self.config, self.inventory, self.now())
             return power_places.load_view(conn, self.inventory, picture, place)
 
     def power_plots(self, kind: str, name: str, hours: float) -> Sequence[Series]:
+        from fleetctl.reports.energy import pue_by_day
+        from fleetctl.tui.widgets.plot import Series
+        from fleetctl.views import facility_curves, node_history
+
         until = self.now()
         since = until - hours * 3600
         with self._database().read() as conn:
@@ -255,6 +253,8 @@ class StoreSource:
         return out
 
     def cooling_plots(self, kind: str, name: str, hours: float) -> Sequence[Series]:
+        from fleetctl.views import facility_curves
+
         until = self.now()
         since = until - hours * 3600
         with self._database().read() as conn:
@@ -265,11 +265,16 @@ class StoreSource:
         return _drawn(curves, since, until)
 
     def feed_fails(self, feed: str) -> Sequence[tuple[str, str]]:
+        from fleetctl.facility.electrical import what_if_feed_fails
+        from fleetctl.views import facility, power
+
         with self._database().read() as conn:
             picture = facility.load_picture(conn, self.config, self.inventory, self.now())
         return power.effect_lines(what_if_feed_fails(feed, picture.feeds, picture.racks.values()))
 
     def cooling(self) -> CoolingView:
+        from fleetctl.views import cooling, facility
+
         with self._database().read() as conn:
             picture = facility.load_picture(conn, self.config, self.inventory, self.now())
             endpoints = facility.load(conn, self.config, self.inventory)
@@ -277,6 +282,8 @@ class StoreSource:
         return CoolingView(cooling.table(picture.zones.values()), facility.table(endpoints))
 
     def plans(self) -> PlansView:
+        from fleetctl.views import plans
+
         with self._database().read() as conn:
             table = plans.load(conn)
         # Newest first, but what is under way before what is over: that is what one comes to this screen for.
@@ -284,6 +291,8 @@ class StoreSource:
         return PlansView(replace(table, rows=rows), self._steps)
 
     def _steps(self, plan: str) -> Table[Any]:
+        from fleetctl.views import plans
+
         with self._database().read() as conn:
             return plans.load_nodes(conn, plan, self.config, self.now())
 
@@ -292,6 +301,9 @@ class StoreSource:
             return events.table(events.load(conn, limit=EVENTS))
 
     def record(self, noun: str, key: str) -> Any:
+        from fleetctl.views import facility, plans
+        from fleetctl.views.power_places import PowerPlace
+
         if noun == "node":
             view = self.node(key, 1.0)
             tables = ("cards", "findings", "events", "leases", "probes")
@@ -355,6 +367,8 @@ class StoreSource:
         return self._preview(plan, needs)
 
     def _preview(self, plan: Plan, needs: str = "") -> PlanPreview:
+        from fleetctl.views.plans import plan_lines
+
         refused = "\n".join(str(guard) for guard in plan.refusals)
         if not plan.nodes and not refused:
             refused = _("none of these nodes can change; see why below")
@@ -362,7 +376,7 @@ class StoreSource:
             verb=plan.verb,
             nodes=self.fold(plan.hosts),
             count=plan.confirm_count or len(plan.nodes),
-            lines=[(line, _tone(line)) for line in plans.plan_lines(plan)],
+            lines=[(line, _tone(line)) for line in plan_lines(plan)],
             must_type=plan.confirm_count is not None,
             refused=refused,
             needs=needs,
@@ -372,6 +386,7 @@ class StoreSource:
     def _undo(self, name: str) -> PlanPreview:
         """A plan that has not begun is cancelled; one that has is taken back node by node."""
         from fleetctl.operations.applying import plan_undo
+        from fleetctl.store.plans import get_action
 
         with self._database().read() as conn:
             action = get_action(conn, name)
@@ -404,8 +419,10 @@ class StoreSource:
             return sum(acknowledge_finding(conn, now, number, who) for number in numbers)
 
 
-def _drawn(curves: Sequence[node_history.Curve], since: float, until: float) -> list[Series]:
+def _drawn(curves: Sequence[Curve], since: float, until: float) -> list[Series]:
     """Curves over one span of time: no longer than what there is, or the plot would be empty but for its last dots."""
+    from fleetctl.tui.widgets.plot import Series
+
     first = min((points[0][0] for c in curves if (points := c.points or c.beside)), default=since)
     since = max(since, min(first, until - LEAST_SPAN_S))
     return [

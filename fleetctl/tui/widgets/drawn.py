@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, Self
+from typing import Self
 
 from rich.segment import Segment
 from rich.style import Style
@@ -11,7 +11,7 @@ from textual.geometry import Region
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from fleetctl.tui.look import TONE_CLASSES, Symbols, symbols
+from fleetctl.tui.look import Symbols, symbols
 
 Run = tuple[str, str]  # text, tone
 
@@ -19,7 +19,6 @@ Run = tuple[str, str]  # text, tone
 class Drawn(ScrollView, can_focus=False):
     """A ScrollView that knows the tones. Subclasses implement `render_line(y)`."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = TONE_CLASSES
     ALLOW_SELECT = False  # the cursor marks rows; text selection with the mouse would fight with it
 
     glyphs: Symbols
@@ -83,13 +82,17 @@ class Drawn(ScrollView, can_focus=False):
         return Strip.blank(self.size.width, self.tone("plain"))
 
     def tone(self, *names: str) -> Style:
-        """The style of one tone, later ones laid over earlier ones, as it goes to the terminal. Made once per theme."""
+        """The style of one tone, later ones laid over earlier ones, as it goes to the terminal. Made once per theme.
+
+        The app has the tones as component classes, once for all: the toolkit works out every component class of a
+        widget whenever that is styled, and 25 tones in each of ten widgets were a third of the first frame.
+        """
         style = self._tones.get(names)
         if style is None:
             style = self.rich_style
             for name in names:
                 if name != "plain":
-                    style += self.get_component_rich_style(f"tone--{name}", partial=True)
+                    style += self.app.get_component_styles(f"tone--{name}").partial_rich_style
             background = self.background_colors[1]
             segments = [Segment("x", style)]
             for line_filter in self.app.get_line_filters():
