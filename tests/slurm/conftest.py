@@ -70,8 +70,8 @@ PERSON = Actor(ActorKind.PERSON, "ops")
 class Bed:
     """One running Slurm."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "bed"
+    def __init__(self, folder: Path, number: int = 1) -> None:
+        self.folder = folder / f"bed{number}"
         (folder / "layout.json").write_text(json.dumps(LAYOUT))
         self.layout = folder / "layout.json"
 
@@ -81,7 +81,7 @@ class Bed:
 
     def control(self, verb: str, *words: str) -> str:
         done = subprocess.run(
-            [sys.executable, SLURMBED, verb, "--dir", self.folder, *words], capture_output=True, text=True, timeout=120
+            [sys.executable, SLURMBED, verb, "--dir", self.folder, *words], capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -95,7 +95,7 @@ class Bed:
     def __call__(self, tool: str, *words: str, stdin: str = "") -> str:
         """Run one of Slurm's own commands, as an administrator there would."""
         done = subprocess.run(
-            [f"{self.bin}/{tool}", *words], input=stdin, capture_output=True, text=True, timeout=60, cwd=self.folder
+            [f"{self.bin}/{tool}", *words], input=stdin, capture_output=True, text=True, timeout=600, cwd=self.folder
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -104,14 +104,14 @@ class Bed:
         """A job that stays until it is cancelled; it runs when this returns."""
         kind = "npu" if "910b" in node else "gpu"
         asked = ["-p", "all", "-w", node, f"--gres={kind}:{cards}", "-o", "/dev/null", *words]
-        job = self("sbatch", "--parsable", *asked, stdin="#!/bin/sh\nexec sleep 600\n")
+        job = self("sbatch", "--parsable", *asked, stdin="#!/bin/sh\nexec sleep 6000\n")
         self.wait(lambda: self("squeue", "-h", "-j", job, "-o", "%T") == "RUNNING")
         return job
 
     def share_cards(self, node: str) -> None:
         """The bed knows one resource a node. A second one is new to the controller only without what it remembers."""
         daemons = ("ctld", *NODES)
-        self.control("fault", "kill", *daemons)
+        self.kill(*daemons)
         conf, gres = self.folder / "etc" / "slurm.conf", self.folder / "etc" / "gres.conf"
         text = conf.read_text().replace("GresTypes=gpu", "GresTypes=gpu,shard")
         row = next(line for line in text.splitlines() if line.startswith("NodeName=osl-h100-"))
@@ -124,7 +124,27 @@ class Bed:
         for kept in (self.folder / "state").glob("node_state*"):
             kept.unlink()
         self.control("fault", "revive", *daemons)
+        self.wait(self.answers)  # every client but this one fails meanwhile
         self.wait(lambda: all(self.takes_work(n) for n in NODES))
+
+    def kill(self, *daemons: str) -> None:
+        """Kill them and see them gone: one that still ends is taken for a living one when it is to be revived."""
+        self.control("fault", "kill", *daemons)
+        self.wait(lambda: not any(self._lives(daemon) for daemon in daemons))
+
+    def _lives(self, daemon: str) -> bool:
+        name = {"ctld": "slurmctld", "munge": "munged"}.get(daemon, f"slurmd.{daemon}")
+        pid, began = (self.folder / "pid" / name).read_text().split()
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            return False
+        state, *fields = stat[stat.rindex(")") + 2 :].split()
+        return state != "Z" and fields[18] == began
+
+    def answers(self) -> bool:
+        ping = [f"{self.bin}/scontrol", "ping"]
+        return " is UP" in subprocess.run(ping, capture_output=True, text=True, timeout=600, check=False).stdout
 
     def state(self, node: str) -> str:
         return self("sinfo", "-h", "-N", "-p", "all", "-n", node, "-O", "StateComplete:")
@@ -133,7 +153,7 @@ class Bed:
         """Idle; `idle+not_responding` is what a node looks like from a resume to the next ping."""
         return self.state(node) in ("idle", "idle+not_responding")
 
-    def wait(self, there: Callable[[], bool], limit_s: float = 30.0) -> None:
+    def wait(self, there: Callable[[], bool], limit_s: float = 300.0) -> None:
         """Slurm's own pace: there is no event to wait for from outside."""
         for _ in range(int(limit_s * 10)):
             if there():
@@ -160,13 +180,26 @@ def cluster() -> Iterator[Bed]:
     with tempfile.TemporaryDirectory(prefix="sb") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        bed = Bed(folder)
+        bed = _started(folder)
         try:
-            bed.control("start", "--layout", str(bed.layout), *(["--root", ROOT, "--rest"] if ROOT else []))
             bed.share_cards(SHARED)
             yield bed
         finally:
             bed.control("stop", "--rm")
+
+
+def _started(folder: Path) -> Bed:
+    """A cluster that is up. Its controller has half a minute to start, and the ports it looked up may be gone by then:
+    on a busy machine another is made. A node may be silent for long without being taken for dead."""
+    patience = ["--timeout", "300", "--slurmd-timeout", "600"]
+    for number in (1, 2, 3):
+        bed = Bed(folder, number)
+        try:
+            bed.control("start", "--layout", str(bed.layout), *patience, *(["--root", ROOT, "--rest"] if ROOT else []))
+            return bed
+        except AssertionError as error:  # what was started of it has been ended
+            trouble = error
+    raise trouble
 
 
 @pytest.fixture
@@ -201,7 +234,7 @@ class Desk:
     def now(self) -> float:
         return time.time()
 
-    async def until(self, there: Callable[[], bool], rounds: int = 60) -> None:
+    async def until(self, there: Callable[[], bool], rounds: int = 600) -> None:
         """Rounds and ticks as the engine has them, until something holds."""
         for _ in range(rounds):
             await self.lane.round()
@@ -232,14 +265,21 @@ class _Local:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.told: list[str] = []
 
     async def run(self, command: str, **limits: Any) -> Output:
         self.asked.append(command)
         session = await LocalTransport().connect(Host("here", "osl", transport="local"))
         try:
-            return await session.run(command, **limits)
+            output = await session.run(command, **limits)
         finally:
             await session.close()
+        self.told.append(output.stdout)
+        return output
+
+    def begun(self) -> list[str]:
+        """Of the last script, the questions that it came to."""
+        return re.findall(r"^[0-9a-f]{16} begin ([a-z]+)$", self.told[-1], re.MULTILINE)
 
 
 @pytest.fixture

@@ -83,11 +83,10 @@ async def test_what_somebody_resumes_there_is_not_drained_again(bed: Bed, desk: 
 async def test_a_dead_controller_is_an_old_answer_and_not_a_dead_fleet(bed: Bed, desk: Desk) -> None:
     await desk.until(lambda: len(_hosts(desk)) == 4)
     before = _hosts(desk)
-    bed.control("fault", "kill", "ctld")
+    bed.kill("ctld")
     try:
-        began = time.monotonic()
         assert not await desk.lane.round()
-        assert time.monotonic() - began < 5, "scontrol ping tells at once; every other client waits"
+        assert desk.shell.begun() == ["ping"], "scontrol ping tells at once; every other client waits"
         assert _hosts(desk) == before
         with desk.db.read() as conn:
             (endpoint,) = list_outside_endpoints(conn)
@@ -101,6 +100,7 @@ async def test_a_dead_controller_is_an_old_answer_and_not_a_dead_fleet(bed: Bed,
         assert desk.node("osl-h100-01").admin is Admin.DRAINING, "wished, but nobody was told yet"
     finally:
         bed.control("fault", "revive", "ctld")
+        bed.wait(bed.answers)
     await desk.until(lambda: desk.node("osl-h100-01").admin is Admin.DRAINED)
     with desk.db.read() as conn:
         assert not [f for f in list_findings(conn) if f.rule == "scheduler.silent"]
@@ -250,7 +250,7 @@ async def test_the_engine_and_the_commands_drive_it(bed: Bed, tmp_path: Path) ->
             [sys.executable, "-m", "fleetctl", "--config", str(settings), *words],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -298,10 +298,10 @@ async def test_a_daemon_that_hangs_costs_seconds_and_no_state(bed: Bed, desk: De
     before = _hosts(desk)
     bed.control("fault", "hang", what)
     try:
-        began = time.monotonic()
         assert not await desk.lane.round()
-        assert time.monotonic() - began < 12, "every other client waits for ten seconds, or for fifty"
+        assert desk.shell.begun() == ["ping"], "every other client waits for ten seconds, or for fifty"
         assert _hosts(desk) == before
     finally:
         bed.control("fault", "revive", what)
+        bed.wait(bed.answers)
     await desk.until(lambda: not desk.lane.silent)

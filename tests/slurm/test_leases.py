@@ -38,6 +38,7 @@ def found(desk: Desk, request: Request) -> Request:
 
 async def test_asked_given_renewed_and_given_back(bed: Bed, desk: Desk) -> None:
     await desk.until(lambda: desk.node("szx-910b-01").outside is not None)
+    asked_at = int(desk.now)
     request = ask(desk, site="szx", cards=8)
     assert request.state is RequestState.QUEUED
     await desk.until(lambda: found(desk, request).state is RequestState.GRANTED)
@@ -49,11 +50,11 @@ async def test_asked_given_renewed_and_given_back(bed: Bed, desk: Desk) -> None:
     assert lease.hosts == ("szx-910b-01",)
     assert len(lease.holds) == 8
     assert lease.end_at is not None
-    assert abs(lease.end_at - desk.now - 3600) < 120
+    assert asked_at + 3600 <= lease.end_at <= desk.now + 3660  # an hour from its start, in whole minutes
     assert "npu" in bed("squeue", "-h", "-j", row.job, "-O", "tres-per-node:")
 
-    renew(desk.db, name, PERSON, now=desk.now, end_at=desk.now + 7200, config=desk.config)
-    await desk.until(lambda: bed("squeue", "-h", "-j", row.job, "-o", "%l") in ("2:00:00", "2:01:00"))
+    renew(desk.db, name, PERSON, now=desk.now, end_at=lease.end_at + 3600, config=desk.config)
+    await desk.until(lambda: bed("squeue", "-h", "-j", row.job, "-o", "%l") == "2:00:00")
     bed("scontrol", "update", f"jobid={row.job}", "timelimit=30")
 
     def end_at() -> int:
