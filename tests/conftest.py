@@ -1,4 +1,5 @@
-"""What holds for every test: no time limits inside property tests, an English console, no fleet of the person at the desk."""
+"""What holds for every test: no time limits inside property tests, the same examples in every run, an English console, and
+nothing of the person at the desk: no fleet, no SSH agent, no home."""
 
 from __future__ import annotations
 
@@ -8,15 +9,28 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A slow machine is no bug; the suite never asserts on time.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A slow machine is no bug; the suite never asserts on time. Every run tries the same examples, so that it tells whether
+# the code has changed and not who was lucky; `pytest --hypothesis-profile explore` goes looking for new ones.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", _PATIENT, max_examples=1_000, print_blob=True)
+settings.register_profile("suite", _PATIENT, derandomize=True, database=None)
 settings.load_profile("suite")
+
+_FOREIGN = ("FLEETCTL_", "LC_", "XDG_")
+_FOREIGN_NAMES = {"LANGUAGE", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "SSH_AUTH_SOCK", "SUDO_USER"}
+
+
+@pytest.fixture(scope="session")
+def _empty_home(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(autouse=True)
-def _own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FLEETCTL_CONFIG", "FLEETCTL_LANG", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
+def _own_surroundings(monkeypatch: pytest.MonkeyPatch, _empty_home: str) -> None:
+    for name in [n for n in os.environ if n.startswith(_FOREIGN) or n in _FOREIGN_NAMES]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.setenv("HOME", _empty_home)
 
 
 SHARED = Path(__file__).parents[2] / "shared"

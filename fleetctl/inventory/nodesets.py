@@ -34,7 +34,10 @@ def expand(text: str, groups: Mapping[str, str] | None = None, *, limit: int = M
     from ClusterShell.NodeSet import NodeSet, NodeSetException
     from ClusterShell.NodeUtils import GroupSourceError
 
-    for name in _GROUP.findall(text):
+    named = _GROUP.findall(text)
+    if text.count("@") != len(named):  # ClusterShell would give nothing, or the names of all groups
+        raise UsageError(f"{_short(text)}: an @ without the name of a group", hint="@rack12, @train")
+    for name in named:
         if name not in (groups or {}):
             known = ", ".join(f"@{group}" for group in sorted(groups or {})[:12]) or "none"
             raise NotFoundError(f"no group named @{name}", hint=f"groups of this fleet: {known}")

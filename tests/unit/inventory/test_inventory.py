@@ -73,6 +73,8 @@ def test_node_sets(text: str, folded: str) -> None:
         ("gpu[0-9999]x[0-9999]", UsageError, "100,000,000"),
         ("gpu[1", UsageError, "not a node set"),
         ("@nope", NotFoundError, "@nope"),
+        ("@/", UsageError, "an @ without"),
+        ("gpu001,@@r12", UsageError, "an @ without"),
         ("gpu099", NotFoundError, "gpu099"),
         ("a" * 2_000_000, UsageError, "too long"),
     ],
