@@ -13,7 +13,7 @@ from fleetctl_redfish.poll import MAX_QUESTIONS, parts_of, poll_targets, rest_of
 from fleetctl_redfish.session import RedfishSession
 from fleetctl_redfish.total import matters, total_power
 from fleetctl_redfish.tree import Json, Walk, describe, is_path
-from fleetctl_redfish.values import Found, read_resource, rename_repeated, text_of
+from fleetctl_redfish.values import Found, read_resource, rename_repeated, text_of, type_of
 
 
 class RedfishSource:
@@ -44,6 +44,9 @@ class RedfishSource:
         self._rest = rest_of(walk.tree, walk.pages, self._targets, reported)
         # A thousand trees of half a megabyte are not kept: parts of the total, and sensors where reports tell of them.
         self._tree = {p: r for p, r in walk.tree.items() if matters(p, r) or (reports and "/Sensors/" in p)}
+        for path, resource in walk.tree.items():
+            if type_of(resource) == "ComputerSystem":  # of these only whether they run
+                self._tree[path] = {k: resource.get(k) for k in ("@odata.type", "PowerState")}
         return self._report(walk.tree, total, walk.findings, device=describe(walk.tree), complete=complete)
 
     async def poll(self) -> EndpointReport:

@@ -2,7 +2,7 @@
 
 The order: PDU and shelf metrics; per chassis EnvironmentMetrics, PowerControl/0, a named sensor, the sum of all
 hot-swap controllers or of all supply inputs. One of them that does not tell makes the sum unknown. A zero gives way to
-any later rung that is above zero.
+any later rung that is above zero, and to nothing where the machine says that it is on.
 """
 
 from __future__ import annotations
@@ -77,7 +77,14 @@ def total_power(tree: Mapping[str, Json]) -> Total | None:
         if result[0] > 0:
             return result
         zero = zero or result
+    if zero is not None and _is_on(tree):
+        return None
     return zero or _only_control(tree) or (None if levels else _baseboard(tree))
+
+
+def _is_on(tree: Mapping[str, Json]) -> bool:
+    """The machine says that it runs: what draws nothing then is not measured (Supermicro X10 without PMBus supplies)."""
+    return any(type_of(r) in ("Chassis", "ComputerSystem") and r.get("PowerState") == "On" for r in tree.values())
 
 
 def _only_control(tree: Mapping[str, Json]) -> Total | None:

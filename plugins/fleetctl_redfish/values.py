@@ -32,8 +32,10 @@ _GONE = ("Absent", "Disabled", "UnavailableOffline")
 _ABSENT = frozenset((*NOTHING_NUMBERS, -1.0))
 _ABSENT_TEMPERATURE = frozenset(NOTHING_NUMBERS)  # minus one degree is a temperature
 _REMEMBERED = 100_000  # names of points; BMCs of one model share theirs
-_MARGIN = re.compile(r"(?i)margin|mgn|tjmax|dts")
-_BELOW = re.compile(r"(?i)\bthrm\b")  # Intel: "P2 DIMM Thrm 1" is -68 on a cool board
+_MARGIN = re.compile(r"(?i)margin|mgn|mrgn|tjmax|dts")
+# Margins by another name where they are negative. Intel: "P2 DIMM Thrm 1" is -68 on a cool board; Lenovo's ThermalMetrics
+# repeat "CPU 1 DTS" as one more temperature of a CPU.
+_BELOW = re.compile(r"(?i)\bthrm\b|/[cg]pu$")
 _MAX_DEPTH = 6
 _MAX_RAW = 80
 
@@ -198,6 +200,8 @@ def _sensor(sensor: Json, path: str, at: float, found: Found) -> None:
         low = name.lower()
         quantity = "fan_duty" if "fan" in low or "pwm" in low or "pump" in low else "utilization"
         quantity, unit = _percent_or_rpm(quantity, sensor.get("Reading"), unit)
+    if sensor.get("ReadingUnits") == "" and (sensor.get("Reading") == 0 or not sensor.get("ReadingType")):
+        return  # Lenovo XCC: the code of a discrete sensor, "PCIe 5 OverTemp" is no temperature of 0 C
     if "Reading" in sensor:
         found.add(quantity, where, sensor["Reading"], unit, path, at, gone=is_gone(sensor))
         if quantity == "power":

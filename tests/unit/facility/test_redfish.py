@@ -421,3 +421,35 @@ def test_a_sum_is_polled_in_all_its_parts() -> None:
     assert poll_targets(machine(**rectifiers), {})[:4] == list(rectifiers)
     supplies = machine(**supply("1", 300.0), **supply("2", 310.0))
     assert sum(t.endswith("/Metrics") for t in poll_targets(supplies, {})) == 2
+
+
+def test_a_machine_that_runs_and_draws_nothing_is_not_measured() -> None:
+    power = {"@odata.type": "#Power.v1_3_0.Power", "PowerControl": [{"PowerConsumedWatts": 0}]}
+    system = {"@odata.type": "#ComputerSystem.v1_4_0.ComputerSystem", "PowerState": "On"}
+    tree = {CH: machine(), f"{CH}/Power": power}
+    assert total_power(tree) == (0.0, f"{CH}/Power#/PowerControl/0/PowerConsumedWatts")
+    assert total_power(tree | {"/redfish/v1/Systems/1": system}) is None
+    assert total_power(tree | {"/redfish/v1/Systems/1": system | {"PowerState": "Off"}}) is not None
+
+
+def test_the_code_of_a_discrete_sensor_is_no_amount() -> None:
+    """Lenovo XCC: "PCIe 5 OverTemp" stands as a temperature of 0 without a unit."""
+    assert not values(found_in(sensor(Reading=0, ReadingType="Temperature", ReadingUnits="")))
+    assert not values(found_in(sensor(Reading=1, ReadingType=None, ReadingUnits="")))
+    assert values(found_in(sensor(Reading=-51, ReadingType="Temperature", ReadingUnits="", Name="CPU 1 DTS"))) == {
+        "temperature_margin 1/CPU 1 DTS": (-51, "C")
+    }
+    assert values(found_in(sensor(Reading=0, ReadingType="Power", ReadingUnits="W"))) == {"power 1/S": (0, "W")}
+
+
+def test_a_processor_below_zero_is_a_margin() -> None:
+    metrics = {
+        "@odata.type": "#ThermalMetrics.v1_0_0.ThermalMetrics",
+        "TemperatureReadingsCelsius": [
+            {"PhysicalContext": "CPU", "Reading": 27}, {"PhysicalContext": "CPU", "Reading": -51}
+        ],
+    }  # fmt: skip
+    assert [(r.quantity, r.value) for r in found_in(metrics).readings] == [
+        ("temperature", 27),
+        ("temperature_margin", -51),
+    ]
