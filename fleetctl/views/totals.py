@@ -39,7 +39,8 @@ RUNGS = ("nominal", "installed", "reachable", "healthy", "in_service", "free")
 class Totals:
     """What a set of nodes amounts to. None where not one node told.
 
-    util_pct: mean over cards; temp_c: hottest card; power_w: sum over the nodes that are metered, power_nodes of them;
+    cards: expected; cards_found: named at the last answer; util_pct: mean over cards; temp_c: hottest card; power_w: sum
+    over the nodes that are metered, power_nodes of them, so a lower bound where those are fewer than nodes;
     oldest_at: when the node that has been silent longest answered last; never: nodes that never answered.
     """
 
@@ -49,6 +50,8 @@ class Totals:
     admin: Mapping[Admin, int] = field(default_factory=dict)
     load: Mapping[Load, int] = field(default_factory=dict)
     ladder: Ladder = Ladder()
+    cards: int | None = None
+    cards_found: int | None = None
     cards_leased: int = 0
     util_pct: float | None = None
     temp_c: float | None = None
@@ -61,6 +64,16 @@ class Totals:
     @property
     def answering(self) -> int:
         return sum(self.reach.get(r, 0) for r in ANSWERING)
+
+    @property
+    def silent(self) -> int:
+        """Nodes without a fresh answer; one that hangs is among them."""
+        return self.nodes - self.reach.get(Reach.FRESH, 0)
+
+    @property
+    def taken(self) -> int:
+        """Nodes on which cards are held."""
+        return self.load.get(Load.ALLOCATED, 0) + self.load.get(Load.MIXED, 0)
 
     @property
     def out_of_service(self) -> int:
@@ -91,6 +104,8 @@ def total(rows: Iterable[NodeRow]) -> Totals:
     admin: Counter[Admin] = Counter()
     load: Counter[Load] = Counter()
     rungs, leased = [0] * len(RUNGS), 0
+    cards: int | None = None
+    found: int | None = None
     for shape, count in Counter(shapes).items():
         row = one_of[shape]
         reach[row.reach] += count
@@ -98,7 +113,11 @@ def total(rows: Iterable[NodeRow]) -> Totals:
         admin[row.admin] += count
         load[row.load] += count
         leased += row.cards_leased * count
-        rungs = [rung + cards * count for rung, cards in zip(rungs, node_ladder(row), strict=True)]
+        if row.cards is not None:
+            cards = (cards or 0) + row.cards * count
+        if row.cards_found is not None:
+            found = (found or 0) + row.cards_found * count
+        rungs = [rung + more * count for rung, more in zip(rungs, node_ladder(row), strict=True)]
     told = [(row.util_pct, row.cards_found) for row in nodes if row.util_pct is not None and row.cards_found]
     heat = [row.temp_c for row in nodes if row.temp_c is not None]
     powers = [row.power_w for row in nodes if row.power_w is not None]
@@ -110,6 +129,8 @@ def total(rows: Iterable[NodeRow]) -> Totals:
         admin=admin,
         load=load,
         ladder=Ladder(*rungs),
+        cards=cards,
+        cards_found=found,
         cards_leased=leased,
         util_pct=sum(util * cards for util, cards in told) / sum(cards for _util, cards in told) if told else None,
         temp_c=max(heat, default=None),

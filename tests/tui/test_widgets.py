@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from fleetctl.model.states import Health
 from fleetctl.tui.look import ASCII, BRAILLE, clean, fit, meter
 from fleetctl.tui.screens.data_screen import sort_letters
 from fleetctl.tui.widgets.arranged import Order, arrange
@@ -66,11 +67,13 @@ def test_groups_add_up_to_the_fleet() -> None:
     rows = FleetSource(hosts=300).rows
     for by in ("site", "rack", "chip", "state"):
         found = groups.group_nodes(rows, by)
-        assert sum(g.nodes for g in found) == 300
-        assert sum(g.crit for g in found) == sum(r.health.value == "crit" for r in rows)
+        assert sum(g.totals.nodes for g in found) == 300
+        assert sum(g.totals.health.get(Health.CRIT, 0) for g in found) == sum(r.health.value == "crit" for r in rows)
         assert sorted(n for g in found for n in g.members) == sorted(r.name for r in rows)
-    alone = groups.sum_nodes("x", "x", [replace(rows[0], util_pct=None, power_w=None, temp_c=None)])
-    assert (alone.util_pct, alone.power_w, alone.temp_c) == (None, None, None)
+    unknown = replace(rows[0], util_pct=None, power_w=None, temp_c=None, cards=None, cards_found=None)
+    (alone,) = groups.group_nodes([unknown], "site")
+    shown = {c.name: c.value(alone) for c in groups.COLUMNS}
+    assert all(shown[name] is None for name in ("util_pct", "power_w", "temp_c", "cards", "found"))
 
 
 def grid(cards: list[int], values: list[float | None] | None = None) -> CardGrid:

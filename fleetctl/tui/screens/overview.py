@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from enum import StrEnum
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
@@ -22,26 +23,26 @@ from fleetctl.tui.widgets.fleet_table import FleetTable
 from fleetctl.views import groups, nodes
 from fleetctl.views.column import Table
 from fleetctl.views.findings import FindingRow
-from fleetctl.views.groups import GroupRow, group_nodes, sum_nodes
+from fleetctl.views.groups import GroupRow, group_nodes
 from fleetctl.views.nodes import NodeRow
+from fleetctl.views.totals import Totals, total
 from fleetctl.views.units import show_age, show_count, show_watts
 
 NAMED = 4  # findings of the building told in words
 WORST = 200  # rows kept for "worst first": more than anybody scrolls through, less than a fleet
-_AXES: tuple[tuple[str, str, Sequence[str]], ...] = (
-    ("reach", "reach", [r.value for r in (Reach.FRESH, Reach.STALE, Reach.HUNG, Reach.UNREACHABLE, Reach.UNKNOWN)]),
-    ("health", "health", [h.value for h in (Health.CRIT, Health.UNKNOWN, Health.WARN, Health.OK)]),
-    ("admin", "admin", [a.value for a in Admin]),
-    ("load", "load", [x.value for x in (Load.ALLOCATED, Load.MIXED, Load.IDLE, Load.UNKNOWN)]),
+_AXES: tuple[tuple[str, str, Sequence[StrEnum]], ...] = (
+    ("reach", "reach", [Reach.FRESH, Reach.STALE, Reach.HUNG, Reach.UNREACHABLE, Reach.UNKNOWN]),
+    ("health", "health", [Health.CRIT, Health.UNKNOWN, Health.WARN, Health.OK]),
+    ("admin", "admin", list(Admin)),
+    ("load", "load", [Load.ALLOCATED, Load.MIXED, Load.IDLE, Load.UNKNOWN]),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What the screen shows, worked out in the worker. counts: axis -> state -> nodes."""
+    """What the screen shows, worked out in the worker."""
 
-    fleet: GroupRow
-    counts: dict[str, Counter[str]]
+    fleet: Totals
     places: Table[GroupRow]
     worst: Table[NodeRow]
     view: FleetView
@@ -60,14 +61,12 @@ def worst_first(rows: Iterable[NodeRow]) -> list[NodeRow]:
 def glance(view: FleetView, now: float) -> Glance:
     """The overview from all nodes. Pure."""
     rows = view.nodes.rows
-    counts = {axis: Counter(getattr(r, axis).value for r in rows) for axis, _title, _states in _AXES}
     places = group_nodes(rows, "site")
     if any(r.pools for r in rows):
         pools = group_nodes((r for r in rows if r.pools), "pool")
         places += [replace(g, key=f"pool {g.key}", label=f"  {_('pool')} {g.label}") for g in pools]
-    fleet = sum_nodes("fleet", "fleet", rows)
     worst = Table("node", nodes.COLUMNS, worst_first(rows), lambda r: r.name)
-    return Glance(fleet, counts, groups.table(places), worst, view, now)
+    return Glance(total(rows), groups.table(places), worst, view, now)
 
 
 class OverviewScreen(DataScreen):
@@ -123,13 +122,13 @@ class OverviewScreen(DataScreen):
         bar.show([(f" {title} ", "strong"), (f"{count}{more} ", "muted")])
 
     def _glance(self, data: Glance) -> list[list[Run]]:
-        fleet, total = data.fleet, max(1, data.fleet.nodes)
+        fleet, nodes_in_all = data.fleet, max(1, data.fleet.nodes)
         glyphs = self.query_one("#worst", FleetTable).glyphs
-        cards = "-" if fleet.found is None else show_count(fleet.found)
-        if fleet.cards is not None and fleet.cards != fleet.found:
+        cards = "-" if fleet.cards_found is None else show_count(fleet.cards_found)
+        if fleet.cards is not None and fleet.cards != fleet.cards_found:
             cards += f" / {show_count(fleet.cards)}"
         power = "-" if fleet.power_w is None else show_watts(fleet.power_w)
-        if fleet.power_w is not None and fleet.power_of < fleet.nodes:
+        if fleet.power_w is not None and fleet.power_nodes < fleet.nodes:
             power = ">=" + power
         util = "-" if fleet.util_pct is None else f"{fleet.util_pct:.0f}%"
         roomy = self.size.width >= 110
@@ -151,12 +150,17 @@ class OverviewScreen(DataScreen):
         lines: list[list[Run]] = [[], figures, []]
         for axis, title, states in _AXES:
             line: list[Run] = [("  ", "plain"), (fit(_(title), 8), "muted")]
+            counted: Mapping[Any, int] = getattr(fleet, axis)
             for state in states:
-                count = data.counts[axis].get(state, 0)
-                if not count and (axis == "admin" or state == "unknown"):
+                count = counted.get(state, 0)
+                if not count and (axis == "admin" or state.value == "unknown"):
                     continue
-                word, tone = state_text(state, glyphs)
-                share = f" {100 * count / total:.1f}%" if axis in ("reach", "health") and self.size.width >= 110 else ""
+                word, tone = state_text(state.value, glyphs)
+                share = (
+                    f" {100 * count / nodes_in_all:.1f}%"
+                    if axis in ("reach", "health") and self.size.width >= 110
+                    else ""
+                )
                 line += [(f" {word} ", tone if count else "muted"), (show_count(count), "strong" if count else "muted"),
                          (f"{share}  ", "muted")]  # fmt: skip
             lines.append(line)
