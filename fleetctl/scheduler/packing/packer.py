@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from fleetctl.scheduler.packing.forms import CARDS
 from fleetctl.scheduler.packing.fragments import ClassMix
 from fleetctl.scheduler.packing.gangs import Places, accepts, groups_of
 from fleetctl.scheduler.packing.headroom import Headroom
@@ -81,7 +82,7 @@ class Packer(FreeState):
             and len(there(members))
             and kind.cpu_milli <= cpu
             and kind.memory_mib <= memory
-            and self._scores.choices_of(kind, (WHOLE,) * cards)
+            and self.forms.cards.choices(kind, (WHOLE,) * cards)
             and self._cap_allows(int(members[0]), kind.cpu_milli, kind.cards)
             for (site, model, cards, cpu, memory, _cap), members in self._groups.items()
         )
@@ -126,7 +127,7 @@ class Packer(FreeState):
         has = self.nodes[node]
         if cpu_milli < kind.cpu_milli or memory_mib < kind.memory_mib:
             return False
-        choices = self._scores.choices_of(kind, tuple(sorted(cards, reverse=True)))
+        choices = self.forms.cards.choices(kind, tuple(sorted(cards, reverse=True)))
         if has.power_cap_w is None:
             return bool(choices)
         cpu_w = one_cpu_w(has.cpu_milli, cpu_milli - kind.cpu_milli)
@@ -191,11 +192,14 @@ class Packer(FreeState):
         return ordered[: kind.nodes] if self.headroom is None else self.headroom.first(kind, ordered, kind.nodes)
 
     def _share(self, row: Row, node: int) -> Share:
-        kind, choice = row.kind, row.picks[node]
-        assert choice is not None
-        cards, taken = self.open_cards(node), set[int]()
-        for level in choice.levels:
-            taken.add(next(i for i, free in enumerate(cards) if free == level and i not in taken))
+        kind, cards, form = row.kind, self.open_cards(node), self.form[node]
+        ordered = self.forms.cards.sets[self.forms.facts[CARDS, form]]
+        taken: list[int] = []
+        for level in self.forms.cards.choices(kind, ordered)[row.picks[form]][1]:
+            start = (
+                taken[-1] + 1 if taken and cards[taken[-1]] == level else 0
+            )  # levels that are alike follow each other
+            taken.append(cards.index(level, start))
         milli = WHOLE if kind.alone else kind.milli
         return Share(node, tuple((i, milli) for i in sorted(taken)), kind.cpu_milli, kind.memory_mib, kind.alone)
 
@@ -237,9 +241,7 @@ class Packer(FreeState):
 
     def fragments_milli(self) -> float:
         """Milli-cards that are free and that the next task is expected to have no use for."""
-        cpu, memory = (steps.tolist() for steps in self.mix.steps(self.cpu_milli, self.memory_mib))
-        cards = [self.signed[signature][1] for signature in self.signature.tolist()]
-        return sum(self.mix.fragments(parts) for parts in zip(cpu, memory, cards, strict=True))
+        return float(self.forms.fragments[self.form].sum())
 
     def _cap_allows(self, node: int, cpu_milli: int, cards: int) -> bool:
         """Does an empty node stay within its cap with so much CPU and so many cards taken?"""

@@ -23,7 +23,7 @@ MILLI_PER_WATT = 1000.0 / 150.0  # a watt weighs as much as 1/150 of a card, fou
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What every node of a fleet has when empty."""
+    """What nodes, or groups of nodes that are alike, have when empty."""
 
     cpu: Ints
     memory: Ints
@@ -34,7 +34,7 @@ class Sizes:
 class After:
     """Nodes as they would be with the task, one entry per node. cost: of the best choice of cards, by `Policy.cost`.
 
-    taken_cpu: what the task takes; nodes: which these are of those that has describes.
+    taken_cpu: what the task takes; groups: which of those that has describes each node is one of.
     """
 
     cost: Floats
@@ -42,27 +42,28 @@ class After:
     memory: Ints
     free_milli: Ints
     taken_cpu: int
-    nodes: Ints
+    groups: Ints
     has: Sizes
 
     @property
     def more_cpu_w(self) -> Floats:
         """What CPUs would draw above what they do now."""
-        has = self.has.cpu[self.nodes]
+        has = self.has.cpu[self.groups]
         return cpu_w(has, self.cpu) - cpu_w(has, self.cpu + self.taken_cpu)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """rank(after): one whole number per node, below 1 << 62. cost(grown, watts): of one choice of cards on a node.
+    """rank(after): one whole number per node, at least 0 and below 1 << 62. cost(grown, watts): of choices of cards.
 
-    grown: milli-cards of fragments, and watts of cards, above what they were; uses_mix, uses_watts: which of them are wanted; drawn: any node
-    that fits, by lot; until_load: above this share of cards taken the policy `then` decides; 1.0 and None: never.
+    grown: milli-cards of fragments, and watts of cards, above what they were; uses_mix, uses_watts: which of them are
+    wanted, the other is 0; drawn: any node that fits, by lot; until_load: above this share of cards taken the policy
+    `then` decides; 1.0 and None: never.
     """
 
     name: str
     rank: Callable[[After], Ints]
-    cost: Callable[[float, float], float]
+    cost: Callable[[Floats, Floats], Floats]
     uses_mix: bool = False
     uses_watts: bool = False
     drawn: bool = False
@@ -72,8 +73,8 @@ class Policy:
 
 def _packed(first: Ints, after: After) -> Ints:
     """first, then the fewest free milli-cards, then the least free CPU, in one number."""
-    free = np.minimum(after.free_milli, (1 << 18) - 1) << 24
-    return ((first + (1 << 18)) << 42) | free | np.minimum(after.cpu // 100, (1 << 24) - 1)
+    cpu = np.minimum(after.cpu // 100, (1 << 24) - 1)  # a node has fewer than 1 << 18 milli-cards
+    return ((first + (1 << 18)) << 42) + (after.free_milli << 24) + cpu
 
 
 def _steps(cost: Floats) -> Ints:
@@ -82,9 +83,9 @@ def _steps(cost: Floats) -> Ints:
 
 def _best_fit(after: After) -> Ints:
     """The least left of everything, each as a share of what the node has."""
-    has, nodes = after.has, after.nodes
-    left = after.free_milli / np.maximum(1, has.milli[nodes]) + after.cpu / np.maximum(1, has.cpu[nodes])
-    left = left + after.memory / np.maximum(1, has.memory[nodes])
+    has, groups = after.has, after.groups
+    left = after.free_milli / np.maximum(1, has.milli[groups]) + after.cpu / np.maximum(1, has.cpu[groups])
+    left = left + after.memory / np.maximum(1, has.memory[groups])
     return np.rint(left * 1e9).astype(np.int64)
 
 
@@ -92,8 +93,8 @@ def _alike(after: After) -> Ints:
     return np.zeros(len(after.cpu), dtype=np.int64)
 
 
-def _nothing(grown: float, watts: float) -> float:
-    return 0.0
+def _nothing(grown: Floats, watts: Floats) -> Floats:
+    return np.zeros_like(grown)
 
 
 FGD = Policy("fgd", lambda a: _packed(_steps(a.cost), a), lambda grown, watts: grown, uses_mix=True)

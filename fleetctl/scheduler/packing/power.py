@@ -64,7 +64,7 @@ class PowerModel:
     def cards_w(self, model: str, cards: Sequence[int]) -> float:
         """Draw of cards of which so many milli are free."""
         card = self.card(model)
-        idle = sum(1 for free in cards if free >= WHOLE)
+        idle = cards.count(WHOLE)
         return idle * card.idle_w + (len(cards) - idle) * card.rated_w
 
 

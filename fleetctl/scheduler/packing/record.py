@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as _quoted
 
 from fleetctl.scheduler.packing.node import NodeSpec
 from fleetctl.scheduler.packing.state import Share
+
+MAX_TOLD = 100_000  # texts of devices that are kept
 
 
 @dataclass(slots=True)
@@ -22,18 +24,18 @@ class Decision:
 
 def placement_lines(decisions: Iterable[Decision], nodes: Sequence[NodeSpec]) -> Iterator[str]:
     """JSON lines `{"job","time","node","devices":[[index,milli],...],"end"}`, one per node a task uses."""
+    names = [_quoted(node.name) for node in nodes]
+    told: dict[tuple[tuple[int, int], ...], str] = {}  # the same devices come again and again
     for made in decisions:
+        head = f'{{"job":{_quoted(made.job)},"time":{_short(made.time_s)},"node":'
+        end = "null" if made.end_s is None else _short(made.end_s)
         for share in made.shares:
-            yield json.dumps(
-                {
-                    "job": made.job,
-                    "time": _short(made.time_s),
-                    "node": nodes[share.node].name,
-                    "devices": [list(d) for d in share.devices],
-                    "end": None if made.end_s is None else _short(made.end_s),
-                },
-                separators=(",", ":"),
-            )
+            devices = told.get(share.devices)
+            if devices is None:
+                if len(told) >= MAX_TOLD:
+                    told.clear()
+                devices = told[share.devices] = ",".join([f"[{index},{milli}]" for index, milli in share.devices])
+            yield f'{head}{names[share.node]},"devices":[{devices}],"end":{end}}}'
 
 
 def _short(seconds: float) -> float | int:

@@ -1,8 +1,4 @@
-"""What is free on every node of a fleet, and which nodes changed: taking, giving back, opening and closing.
-
-What scores depend on is kept as numbers beside it: free cards as a signature (nodes with the same free parts have the
-same one) and free CPU and memory as steps. The list of changes tells whoever keeps scores what to look at again.
-"""
+"""What is free on every node of a fleet: taking, giving back, opening and closing, and the form each node has by that."""
 
 from __future__ import annotations
 
@@ -12,20 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fleetctl.scheduler.packing.forms import Forms
 from fleetctl.scheduler.packing.fragments import ClassMix
 from fleetctl.scheduler.packing.node import NodeSpec
 from fleetctl.scheduler.packing.policies import Sizes
-from fleetctl.scheduler.packing.power import PowerModel, cpu_w, one_cpu_w
+from fleetctl.scheduler.packing.power import PowerModel, one_cpu_w
 from fleetctl.scheduler.packing.task import WHOLE
-
-MAX_KEPT = 200_000  # entries of each thing that is kept
-KEEP_CHANGES = 4096  # beyond four per node
-STEP_BITS = 10
-STEPS = 1 << STEP_BITS  # more than CPU or memory has steps
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+
+KEEP_CHANGES = 4096  # beyond eight per node
+
+Alike = tuple[str, int, int, int, float | None]  # model, cards, CPU, memory, power cap of nodes that score alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +58,18 @@ class FreeState:
         )
         self.cpu_milli = self.has.cpu.copy()
         self.memory_mib = self.has.memory.copy()
-        self.free_milli = self.has.milli.copy()  # on cards that take new work
         self.untouched: Mask = np.ones(len(nodes), dtype=np.bool_)
         self.closed: Mask = np.zeros(len(nodes), dtype=np.bool_)
         self.taken_alone: Mask = np.zeros(len(nodes), dtype=np.bool_)
-        self._signatures: dict[tuple[str, tuple[int, ...]], int] = {}
-        self.signed: list[tuple[str, tuple[int, ...]]] = []  # signature number -> (model, free milli, descending)
-        self.signature = np.array([self._sign(n.model, (WHOLE,) * n.cards) for n in nodes], dtype=np.int64)
-        cards_w = [power.cards_w(n.model, (WHOLE,) * n.cards) for n in nodes]
-        self.node_w = np.array(cards_w, dtype=np.float64) + cpu_w(self.has.cpu, self.cpu_milli)
-        cpu_step, memory_step = mix.steps(self.cpu_milli, self.memory_mib)
-        self.parts = (self.signature * STEPS + cpu_step) * STEPS + memory_step  # what fragments depend on
-        self.numbered = 0  # grows when signatures are numbered anew
-        self._changes: list[int] = []
-        self._forgotten = 0  # changes dropped from the head of the list
+        self.node_w: Floats = np.zeros(len(nodes))
+        alike: dict[Alike, int] = {}
+        self._group = [alike.setdefault(_alike(node), len(alike)) for node in nodes]
+        self.alike = tuple(alike)  # by number of the group
+        self.numbered = 0  # grows when forms are numbered anew
+        self.form: Ints = np.zeros(len(nodes), dtype=np.int64)  # number of each node's form
+        self._log: Ints = np.zeros(KEEP_CHANGES + 8 * len(nodes), dtype=np.int64)  # nodes that changed, in order
+        self._logged = self._forgotten = 0
+        self._number()
 
     # ---- what happens
 
@@ -84,8 +79,9 @@ class FreeState:
             node, cards = share.node, self._cards[share.node]
             if share.cpu_milli > self.cpu_milli[node] or share.memory_mib > self.memory_mib[node]:
                 raise ValueError(f"{self.nodes[node].name} has not that much CPU or memory left")
-            if any(cards[index] < milli for index, milli in share.devices):
-                raise ValueError(f"{self.nodes[node].name} has not that much of its cards left")
+            for index, milli in share.devices:
+                if cards[index] < milli:
+                    raise ValueError(f"{self.nodes[node].name} has not that much of its cards left")
         for share in shares:
             self._change(share, -1)
 
@@ -98,13 +94,13 @@ class FreeState:
         """These nodes take nothing new."""
         for node in nodes:
             self.closed[node] = True
-            self._log(node)
+            self._refresh(node)
 
     def open(self, nodes: Collection[int]) -> None:
         """These nodes take tasks again."""
         for node in nodes:
             self.closed[node] = False
-            self._log(node)
+            self._refresh(node)
 
     def set_off(self, node: int, cards: frozenset[int]) -> None:
         """These of a node's cards, and no others, take nothing new."""
@@ -147,14 +143,12 @@ class FreeState:
     @property
     def seen(self) -> int:
         """How many changes there were."""
-        return self._forgotten + len(self._changes)
+        return self._forgotten + self._logged
 
     def changed_since(self, seen: int) -> Ints | None:
-        """The nodes that changed after so many changes, each once; None when that is forgotten: look at all."""
+        """The nodes that changed after so many changes; None when that is forgotten: look at all."""
         start = seen - self._forgotten
-        if start < 0:
-            return None
-        return np.array(list(set(self._changes[start:])), dtype=np.int64)
+        return None if start < 0 else self._log[start : self._logged].copy()
 
     # ---- inside
 
@@ -173,43 +167,36 @@ class FreeState:
 
     def _refresh(self, node: int) -> None:
         """Bring everything that follows from a node's free parts up to date."""
-        if len(self.signed) >= max(MAX_KEPT, 2 * len(self.nodes)):
-            self._forget_signatures()
-        has, cards = self.nodes[node], self.open_cards(node)
+        if self.forms.is_full:
+            self._number()
+        self.form[node] = self._form(node)
+        self._log[self._logged] = node
+        self._logged += 1
+        if self._logged == len(self._log):
+            half = self._logged // 2  # is forgotten
+            self._log[: self._logged - half] = self._log[half:].copy()
+            self._logged -= half
+            self._forgotten += half
+
+    def _form(self, node: int) -> int:
+        has, cards, all_cards = self.nodes[node], self.open_cards(node), self._cards[node]
         cpu, memory = int(self.cpu_milli[node]), int(self.memory_mib[node])
-        self.free_milli[node] = sum(cards)
-        signature = self._sign(has.model, tuple(sorted(cards, reverse=True)))
-        self.signature[node] = signature
-        cpu_step, memory_step = self.mix.step(cpu, memory)
-        self.parts[node] = (signature * STEPS + cpu_step) * STEPS + memory_step
-        all_cards = self._cards[node]
-        self.node_w[node] = self.power.cards_w(has.model, all_cards) + one_cpu_w(has.cpu_milli, cpu)
+        node_w = self.power.cards_w(has.model, all_cards) + one_cpu_w(has.cpu_milli, cpu)
+        self.node_w[node] = node_w
+        alone = bool(self.taken_alone[node])
         free = cpu == has.cpu_milli and memory == has.memory_mib and sum(all_cards) == has.cards * WHOLE
-        alone = not self.taken_alone[node] and not self._sitting.get(node) and not self.strayed[node]
-        self.untouched[node] = free and alone
-        self._log(node)
+        free = free and not (alone or self._sitting.get(node) or self.strayed[node])
+        self.untouched[node] = free
+        shut = alone or bool(self.closed[node])
+        ordered = tuple(sorted(cards, reverse=True))
+        return self.forms.number(self._group[node], ordered, cpu, memory, node_w, untouched=free, shut=shut)
 
-    def _log(self, node: int) -> None:
-        self._changes.append(node)
-        if len(self._changes) > 4 * len(self.nodes) + KEEP_CHANGES:
-            drop = len(self._changes) // 2
-            del self._changes[:drop]
-            self._forgotten += drop
-
-    def _sign(self, model: str, cards: tuple[int, ...]) -> int:
-        """The number of these free cards of a model."""
-        key = (model, cards)
-        number = self._signatures.get(key)
-        if number is None:
-            number = self._signatures[key] = len(self.signed)
-            self.signed.append(key)
-        return number
-
-    def _forget_signatures(self) -> None:
-        """Number those in use anew; everything that goes by number is to be forgotten."""
-        live = [self.signed[number] for number in self.signature.tolist()]
-        self._signatures.clear()
-        self.signed.clear()
-        self.signature[:] = [self._sign(model, cards) for model, cards in live]
-        self.parts = self.signature * STEPS**2 + self.parts % STEPS**2
+    def _number(self) -> None:
+        """Number the forms in use anew; everything that goes by number is to be forgotten."""
+        self.forms = Forms(self.mix, len(self.nodes))
+        self.form[:] = [self._form(node) for node in range(len(self.nodes))]
         self.numbered += 1
+
+
+def _alike(node: NodeSpec) -> Alike:
+    return node.model, node.cards, node.cpu_milli, node.memory_mib, node.power_cap_w

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetctl.scheduler.packing.fragments import ClassMix, count_classes
-from fleetctl.scheduler.packing.node import NodeSpec
+from fleetctl.scheduler.packing.node import NodeSpec, card_choices
 from fleetctl.scheduler.packing.packer import Packer, Share
 from fleetctl.scheduler.packing.policies import POLICIES
 from fleetctl.scheduler.packing.task import TaskClass
@@ -141,6 +143,64 @@ def test_taking_more_than_there_is_is_refused_whole() -> None:
 def test_forgetting_changes_and_states_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [(n % 3, n % 7) for n in range(300)]
     plain = play(packer("fgd"), steps)
-    monkeypatch.setattr("fleetctl.scheduler.packing.state.MAX_KEPT", 5)
+    monkeypatch.setattr("fleetctl.scheduler.packing.forms.MAX_FORMS", 5)
     monkeypatch.setattr("fleetctl.scheduler.packing.state.KEEP_CHANGES", 3)
     assert play(packer("fgd"), steps) == plain
+
+
+# ---- what is kept and shared between nodes that are alike, against every node by itself
+
+
+def by_hand(made: Packer, kind: TaskClass, mix: ClassMix, nodes: list[NodeSpec]) -> tuple[int, tuple[int, ...]] | None:
+    """The node and cards of the least growth of fragments, each worked out alone; the rules of ADR 0038."""
+
+    def lost(node: int, cards: tuple[int, ...], cpu: int, memory: int) -> float:
+        useful = mix.useful([cards])[0]
+        return mix.fragments_of(*mix.step(cpu, memory), sum(cards), useful)
+
+    found = []
+    for node, spec in enumerate(nodes):
+        cards = tuple(sorted(made.card_milli(node), reverse=True))
+        cpu, memory = int(made.cpu_milli[node]), int(made.memory_mib[node])
+        right = (not kind.models or spec.model in kind.models) and (not kind.site or spec.site == kind.site)
+        if not right or made.closed[node] or cpu < kind.cpu_milli or memory < kind.memory_mib:
+            continue
+        left = cpu - kind.cpu_milli
+        costs = [
+            (round(lost(node, after, left, memory - kind.memory_mib) - lost(node, cards, cpu, memory), 6), place, taken)
+            for place, (after, taken) in enumerate(card_choices(cards, kind))
+        ]
+        if costs:
+            cost, _, taken = min(costs)
+            rest = sum(cards) - kind.demand_milli
+            found.append(((round(cost / 30), rest, left // 100), node, taken))
+    return min(found)[1:] if found else None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 9), st.integers(0, 9)), max_size=40))
+def test_jobs_that_are_all_different_go_where_every_node_by_itself_would_send_them(
+    steps: list[tuple[int, ...]],
+) -> None:
+    kinds = [
+        TaskClass(500 * c, 700 * m, cards, 1000 if cards != 1 or dice < 4 else 97 * dice)
+        for c, m, dice, size in steps
+        for cards in [(0, 1, 1, 1, 1, 1, 2, 2, 4, 8)[size]]
+    ]
+    mix = ClassMix(count_classes(kinds), max_cards=8)
+    nodes = [replace(n, name=f"{n.name}{i}") for i in range(3) for n in NODES]
+    made, running = Packer(nodes, POLICIES["fgd"], mix), []
+    for kind, (_, _, dice, _) in zip(kinds, steps, strict=True):
+        shares = made.choose(kind)
+        best = by_hand(made, kind, mix, nodes)
+        assert (best is None) == (not shares)
+        if best is not None:
+            assert shares[0].node == best[0]
+            taken = [made.card_milli(best[0])[place] for place, _ in shares[0].devices]
+            assert sorted(taken) == sorted(best[1])
+            made.apply(shares)
+            running.append(shares)
+        if dice < 2 and running:
+            made.release(running.pop(dice % len(running)))
+        elif dice == 9:
+            (made.open if made.closed[dice % len(nodes)] else made.close)([dice % len(nodes)])
