@@ -106,7 +106,7 @@ def list_links(conn: sqlite3.Connection, host: str) -> list[Link]:
           JOIN devices d ON d.id = l.device
           JOIN hosts h   ON h.id = d.host
          WHERE h.name = ?
-         ORDER BY d.id, length(l.number), l.number
+         ORDER BY d.id, l.kind, length(l.number), l.number
         """,
         (host,),
     )

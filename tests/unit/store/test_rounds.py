@@ -195,6 +195,7 @@ def test_what_rarely_changes_is_written_when_it_changes(db: Database) -> None:
     block = Block("card", COLUMNS, CARDS, ((1, 1, 1), (2, 2, 2)), states)
     process = Process(7, "GPU-0", "python", "ann", 2**30)
     link = Link("GPU-0", "0", "nvlink", True, 50.0, 0, "GPU-1")
+    other = Link("GPU-0", "0", "roce", None, 400.0)  # the same number, another kind of port
     one = HostReport(
         "a",
         T,
@@ -203,12 +204,12 @@ def test_what_rarely_changes_is_written_when_it_changes(db: Database) -> None:
         probes=probes,
         facts={"os": "Debian 12"},
         processes=(process,),
-        links=(link,),
+        links=(link, other),
     )
     save_reports(db, T, [one])
     with db.read() as conn:
         assert list_processes(conn, "a") == [process]
-        assert list_links(conn, "a") == [link]
+        assert list_links(conn, "a") == [link, other]
         state = host_state(conn, "a")
         assert state is not None
         assert state.facts == {"os": "Debian 12"}
@@ -219,7 +220,7 @@ def test_what_rarely_changes_is_written_when_it_changes(db: Database) -> None:
     )
     with db.read() as conn:
         assert list_processes(conn, "a") == []
-        assert list_links(conn, "a") == [link]
+        assert list_links(conn, "a") == [link, other]
         assert list_probe_states(conn)["a"][0].outcome is Outcome.HUNG
         assert list(list_device_states(conn, "a").values()) == [{"health": "bad"}]
         assert {e.kind for e in list_events(conn)} == {"probe", "reach", "state"}
