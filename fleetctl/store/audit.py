@@ -97,12 +97,17 @@ def wishes_mark(conn: sqlite3.Connection) -> tuple[int, int]:
 def list_audit(
     conn: sqlite3.Connection, *, subject: str = "", verb: str = "", since: int | None = None, limit: int | None = None
 ) -> list[AuditEntry]:
-    """Entries in order; with a limit, the newest so many."""
-    where, args = ["1"], []
-    for condition, value in (("subject = ?", subject), ("verb = ?", verb), ("at >= ?", since)):
+    """Entries in order; with a limit, the newest so many. subject: also a node that a BMC action names."""
+    where = ["1"]
+    args: list[object] = []
+    of = (
+        "(subject = ? OR (verb IN ('bmc', 'bmc_refused') AND ? IN (SELECT value FROM json_each(body, '$.hosts')))"
+        " OR (verb = 'bmc_done' AND ? IN (SELECT key FROM json_each(body, '$.answers'))))"
+    )
+    for condition, value, times in ((of, subject, 3), ("verb = ?", verb, 1), ("at >= ?", since, 1)):
         if value:
             where.append(condition)
-            args.append(value)
+            args += [value] * times
     query = f"SELECT * FROM audit WHERE {' AND '.join(where)} ORDER BY seq DESC"
     if limit is not None:
         query += f" LIMIT {int(limit)}"

@@ -7,9 +7,12 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from fleetctl.inventory.nodesets import fold
 from fleetctl.store.audit import AuditEntry, list_audit
 from fleetctl.views.column import Column, Table
 from fleetctl.views.plans import local
+
+BMC_VERBS = ("bmc", "bmc_refused", "bmc_done")
 
 
 def evidence(body: Mapping[str, Any]) -> list[str]:
@@ -26,6 +29,18 @@ def evidence(body: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def bmc_action(body: Mapping[str, Any]) -> list[str]:
+    """What BMCs were asked, of which nodes, and what they said."""
+    value = body.get("value")
+    found = [body["verb"] if value is None else f"{body['verb']} {value:g} W"]  # only a power cap has a value
+    if body.get("hosts"):
+        found[0] += f" {fold(body['hosts'])}"
+    nodes_by_answer: dict[str, list[str]] = {}
+    for node, said in body.get("answers", {}).items():
+        nodes_by_answer.setdefault(said, []).append(node)
+    return found + [f"{fold(nodes)}: {said}" for said, nodes in nodes_by_answer.items()]
+
+
 def _what(entry: AuditEntry) -> str:
     """The part of an entry people look for first."""
     body = entry.body
@@ -33,7 +48,9 @@ def _what(entry: AuditEntry) -> str:
     if body.get("from") is not None and body.get("to") is not None:
         words.insert(0, f"{body['from']} -> {body['to']}")
     words += evidence(body)
-    if body.get("hosts"):
+    if entry.verb in BMC_VERBS:
+        words[:0] = bmc_action(body)
+    elif body.get("hosts"):
         words.append(f"{len(body['hosts'])} nodes")
     return "; ".join(words)
 

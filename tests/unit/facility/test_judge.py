@@ -17,10 +17,11 @@ from fleetctl.inventory import Inventory, build_inventory
 from fleetctl.model.admin import Actor, ActorKind
 from fleetctl.model.facility import Measurement, PointState
 from fleetctl.model.states import Health
-from fleetctl.operations.bmc import begin_bmc, plan_bmc
+from fleetctl.operations.bmc import begin_bmc, end_bmc, plan_bmc
 from fleetctl.store.audit import list_audit
 from fleetctl.store.database import Database
 from fleetctl.store.facility import EndpointState
+from fleetctl.views.audit import load_audit
 
 NOW = 1_700_000_000.0
 FLEET = """
@@ -213,3 +214,16 @@ def test_a_node_in_service_is_not_switched_off(tmp_path: Path) -> None:
         }
         assert plan_bmc(db, inventory, config, "identify", ["n1"], ["n1"], now=NOW).hosts == ("n1",)
         assert plan_bmc(db, inventory, config, "off", ["n1"], ["n1"], now=NOW).refusals, "a reason is required"
+
+
+def test_the_record_names_the_action_its_nodes_and_their_answers(tmp_path: Path) -> None:
+    config, inventory = load(tmp_path, '"s1"')
+    with Database.open(tmp_path / "f.db", write=True) as db:
+        plan = plan_bmc(db, inventory, config, "cap", ["n1"], ["n1"], now=NOW, reason="heat: pump", value=600.0)
+        begin_bmc(db, plan, WHO, NOW)
+        end_bmc(db, plan, WHO, {"n1": "capped at 600 W"}, NOW)
+        with db.read() as conn:
+            table = load_audit(conn, subject="n1")
+            assert load_audit(conn, subject="n2").rows == []
+    what = next(c for c in table.columns if c.name == "what").value
+    assert [what(row) for row in table.rows] == ["cap 600 W n1; heat: pump", "cap; n1: capped at 600 W"]
