@@ -114,12 +114,13 @@ def _fleet(name: str, span: float, step: int | None, words: str, output: Format)
 
 
 def _facility(name: str, quantity: str, span: float, words: str, output: Format) -> None:
-    """A facility endpoint: its total power, the counters of meters, heat and flow of coolers, one value per 15 min."""
+    """A facility endpoint: its total power, the counters of meters, heat and flow of coolers: by the minute where that
+    is kept, else a value per 15 min."""
     from fleetctl.cli import context
     from fleetctl.cli.listing import snapshot
     from fleetctl.cli.output import print_table, say
     from fleetctl.model.metric import Metric
-    from fleetctl.store.facility import facility_series, list_series, newest_values
+    from fleetctl.store.facility_history import facility_series, list_series, newest_values
     from fleetctl.views.series import SeriesRow, table
 
     now = context.now()
@@ -131,11 +132,11 @@ def _facility(name: str, quantity: str, span: float, words: str, output: Format)
         for series, place, unit in list_series(conn, name, quantity):
             metric = Metric(quantity, "sensor", unit, "as the device tells it")
             label = f"{name} {place}".strip()
-            found = facility_series(conn, name, series, now - span, now + 1)
+            found = facility_series(conn, name, series, now - span, now + 1, minutes=True)
             last = newest.get(series)
             kept = found[-1] if found else (0.0, None)
             if last is not None and last[0] >= now - span and last[0] > kept[0] and last[1] != kept[1]:
-                found.append(last)  # told since the last quarter of an hour
+                found.append(last)  # told since then
             told = [SeriesRow(label, at, value, value, value, 1) for at, value in found if value is not None]
             rows += told
             if people and told:

@@ -469,6 +469,13 @@ class Facility:
     bmc_action_sites: tuple[str, ...] = setting("sites where BMCs may be acted on; none by default", default=())
     concurrency: int = setting("endpoints asked at once", default=256, minimum=1, maximum=10000)
     keep_days: float = setting("time that readings are kept", default=400.0, unit="d", minimum=1)
+    minute_hours: float = setting(
+        "time for which power, heat and flow are kept by the minute, beside a value per quarter of an hour; 0: never",
+        default=24.0,
+        unit="h",
+        minimum=0,
+        maximum=336,
+    )
     maps: str = setting("folder of device maps of your own (*.toml for SNMP, *.json for Modbus)", default="")
     traps: str = setting("address and port where SNMP traps are heard; empty: nowhere", default="")
 

@@ -15,13 +15,14 @@ from fleetctl.store.facility import (
     list_endpoints,
     list_point_states,
     list_readings,
-    prune_facility,
     save_endpoint_results,
     save_facility_conditions,
 )
+from fleetctl.store.facility_history import Seen, prune_facility, prune_minutes
 
 JUDGE_EVERY_S = 15.0  # or every round, where rounds are shorter
 PRUNE_EVERY_S = 3600.0
+PRUNE_MINUTES_EVERY_S = 60.0
 
 
 class FacilityKeeper:
@@ -32,15 +33,17 @@ class FacilityKeeper:
         self._inventory = inventory
         self._judge_every_s = min(JUDGE_EVERY_S, config.poll.interval_s)
         self._judged_at = 0.0
+        self._seen: Seen = {}
         self._told = False  # something since the last look
-        self._pruned_at = 0.0
+        self._pruned_at = self._pruned_minutes_at = 0.0
 
     def save(self, db: Connections, results: list[EndpointResult], now: float) -> None:
         """Keep a batch, which may be empty, and bring the findings up to date."""
+        facility = self._config.facility
         if results:
             self._told = True
             with db.write() as conn:
-                save_endpoint_results(conn, results)
+                save_endpoint_results(conn, results, minutes=facility.minute_hours > 0, seen=self._seen)
         # A leak does not wait for the next look.
         leak = any(s.bad for r in results if r.report for s in r.report.states if s.what == "leak")
         if leak or (self._told and now - self._judged_at >= self._judge_every_s):
@@ -49,7 +52,11 @@ class FacilityKeeper:
         if now - self._pruned_at >= PRUNE_EVERY_S:
             self._pruned_at = now
             with db.write() as conn:
-                prune_facility(conn, now, self._config.facility.keep_days)
+                prune_facility(conn, now, facility.keep_days)
+        if now - self._pruned_minutes_at >= PRUNE_MINUTES_EVERY_S:
+            self._pruned_minutes_at = now
+            with db.write() as conn:
+                prune_minutes(conn, now, facility.minute_hours)
 
     def note(self, db: Connections, events: list[TrapEvent]) -> None:
         """What devices told by themselves, as events."""

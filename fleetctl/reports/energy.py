@@ -10,7 +10,8 @@ from fleetctl.config.schema import Config, Meter
 from fleetctl.facility.energy import EnergyReport, Series, energy_report
 from fleetctl.facility.pue import Sample
 from fleetctl.facility.quantity import canonical
-from fleetctl.store.facility import SLOT_S, TOTAL, facility_series, list_endpoints, list_readings
+from fleetctl.store.facility import list_endpoints, list_readings
+from fleetctl.store.facility_history import SLOT_S, TOTAL, facility_series
 
 DAY_S = 86_400.0
 LEAST_COVERAGE = 0.5  # of a day, for its PUE to be drawn

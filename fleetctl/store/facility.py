@@ -1,4 +1,4 @@
-"""Power and cooling in the store: the newest reading of every point with its age, and totals and counters over time."""
+"""Power and cooling in the store: the newest reading of every point with its age, and the findings on them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from typing import Any
 
 from fleetctl.model.facility import EndpointResult, Measurement, PointState
 from fleetctl.model.states import Health
+from fleetctl.store.facility_history import TOTAL, Seen, save_history
 from fleetctl.store.findings import list_findings, open_finding, resolve_finding
 from fleetctl.store.words import clean
 
-SLOT_S = 900  # history: one value per series and quarter of an hour
-FINE_DAYS = 14  # after that, one per hour
 MAX_POINTS = 4_000  # of one endpoint; a DGX has 1,100
-TOTAL = "total_power_w"
 COOLERS = ("cdu", "crac", "chiller")
 COOLING_HISTORY = ("temperature", "flow", "cooling_power")  # kept over time of coolers; there are few
 RULE_PREFIX = "facility."
@@ -59,19 +57,24 @@ class FacilityCondition:
 class _Batch:
     readings: list[tuple[object, ...]] = field(default_factory=list)
     states: list[tuple[object, ...]] = field(default_factory=list)
-    history: list[tuple[object, ...]] = field(default_factory=list)
+    history: list[tuple[int, str, int, float]] = field(default_factory=list)  # endpoint, series, moment, value
 
 
-def save_endpoint_results(conn: sqlite3.Connection, results: Iterable[EndpointResult]) -> None:
-    """Keep what endpoints said. A failed try changes no value: the last one stays, with its age."""
+def save_endpoint_results(
+    conn: sqlite3.Connection, results: Iterable[EndpointResult], *, minutes: bool = True, seen: Seen | None = None
+) -> None:
+    """Keep what endpoints said. A failed try changes no value: the last one stays, with its age.
+
+    minutes: keep history by the minute, too. seen: what one writer remembers of it from batch to batch.
+    """
     batch = _Batch()
     for result in results:
         endpoint = _endpoint(conn, result)
         if result.report is None:
             continue
-        report, slot = result.report, int(result.at) // SLOT_S * SLOT_S
+        report, at = result.report, int(result.at)
         if report.total_power_w is not None:
-            batch.history.append((endpoint, TOTAL, slot, report.total_power_w))
+            batch.history.append((endpoint, TOTAL, at, report.total_power_w))
         for r in report.readings[:MAX_POINTS]:
             source = clean(r.source, 300)
             batch.readings.append(
@@ -80,7 +83,7 @@ def save_endpoint_results(conn: sqlite3.Connection, results: Iterable[EndpointRe
             if (result.kind != "bmc" and r.quantity == "energy") or (
                 result.kind in COOLERS and r.quantity in COOLING_HISTORY
             ):
-                batch.history.append((endpoint, source, slot, r.value))
+                batch.history.append((endpoint, source, at, r.value))
         for s in report.states[:MAX_POINTS]:
             bad = None if s.bad is None else int(s.bad)
             batch.states.append(
@@ -97,8 +100,7 @@ def save_endpoint_results(conn: sqlite3.Connection, results: Iterable[EndpointRe
         batch.readings,
     )
     conn.executemany("INSERT OR REPLACE INTO facility_state VALUES (?, ?, ?, ?, ?, ?, ?)", batch.states)
-    # The first value of a slot stays: it is the one nearest to the slot's moment.
-    conn.executemany("INSERT OR IGNORE INTO facility_history VALUES (?, ?, ?, ?)", batch.history)
+    save_history(conn, batch.history, minutes=minutes, seen={} if seen is None else seen)
 
 
 _SPOKE = """
@@ -181,91 +183,6 @@ def list_point_states(conn: sqlite3.Connection, what: str | None = None) -> dict
         state = PointState(kind, place, word, source, word, at, None if bad is None else bool(bad))
         out.setdefault(endpoint, []).append(state)
     return out
-
-
-def save_facility_history(
-    conn: sqlite3.Connection, endpoint: str, series: str, values: Iterable[tuple[float, float]]
-) -> None:
-    """(moment, value) of one series from before fleetctl watched, for imports; what is there stays."""
-    conn.executemany(
-        "INSERT OR IGNORE INTO facility_history SELECT id, ?2, ?3, ?4 FROM facility_endpoint WHERE name = ?1",
-        ((endpoint, series, int(at) // SLOT_S * SLOT_S, value) for at, value in values),
-    )
-
-
-def facility_series(
-    conn: sqlite3.Connection, endpoint: str, series: str, since: float, until: float
-) -> list[tuple[float, float | None]]:
-    """(slot, value) of one series of one endpoint, oldest first. series: TOTAL or the source of a counter."""
-    return [
-        (float(slot), value)
-        for slot, value in conn.execute(
-            "SELECT h.slot, h.value FROM facility_history h JOIN facility_endpoint e ON e.id = h.endpoint"
-            " WHERE e.name = ? AND h.series = ? AND h.slot >= ? AND h.slot < ? ORDER BY h.slot",
-            (endpoint, series, int(since), int(until)),
-        )
-    ]
-
-
-def power_sums(
-    conn: sqlite3.Connection, weights: Mapping[str, float], since: float, until: float, step_s: int = SLOT_S
-) -> list[tuple[float, float, int]]:
-    """(slot, W, endpoints that told) of the totals of several endpoints added up, oldest first; the newest total is last.
-
-    weights: endpoint -> the share of it that counts. step_s: a multiple of SLOT_S.
-    """
-    wanted = json.dumps(dict(weights))
-    rows = conn.execute(
-        "SELECT h.slot, sum(h.value * w.value), count(*) FROM json_each(?1) w"
-        "  JOIN facility_endpoint e ON e.name = w.key"
-        "  JOIN facility_history h ON h.endpoint = e.id AND h.series = ?2 AND h.slot >= ?3 AND h.slot < ?4"
-        " WHERE h.slot % ?5 = 0 GROUP BY h.slot ORDER BY h.slot",
-        (wanted, TOTAL, int(since), int(until), step_s),
-    ).fetchall()
-    newest = conn.execute(
-        "SELECT max(e.total_at), sum(e.total_power_w * w.value), count(*) FROM json_each(?1) w"
-        "  JOIN facility_endpoint e ON e.name = w.key WHERE e.total_at >= ?2",
-        (wanted, int(until) - SLOT_S),
-    ).fetchone()
-    if newest[2] and (not rows or newest[0] > rows[-1][0]):
-        rows.append(newest)
-    return [(float(at), float(value), count) for at, value, count in rows]
-
-
-def list_series(conn: sqlite3.Connection, endpoint: str, quantity: str) -> list[tuple[str, str, str]]:
-    """(series, place, unit) of what is kept over time of an endpoint; "power" is its total."""
-    if quantity in ("power", TOTAL):
-        return [(TOTAL, "", "W")]
-    return [
-        (series, place, unit)
-        for series, place, unit in conn.execute(
-            "SELECT r.source, r.place, r.unit FROM facility_reading r JOIN facility_endpoint e ON e.id = r.endpoint"
-            " WHERE e.name = ?1 AND r.quantity = ?2 AND EXISTS"
-            "  (SELECT 1 FROM facility_history h WHERE h.endpoint = e.id AND h.series = r.source)"
-            " ORDER BY r.place, r.source",
-            (endpoint, quantity),
-        )
-    ]
-
-
-def newest_values(conn: sqlite3.Connection, endpoint: str, quantity: str) -> dict[str, tuple[float, float]]:
-    """series -> (moment, value) of the newest readings of one quantity; "power" is the endpoint's total."""
-    if quantity in ("power", TOTAL):
-        sql = "SELECT ?2, total_at, total_power_w FROM facility_endpoint WHERE name = ?1 AND total_at IS NOT NULL"
-        return {series: (float(at), float(value)) for series, at, value in conn.execute(sql, (endpoint, TOTAL))}
-    rows = conn.execute(
-        "SELECT r.source, r.at, r.value FROM facility_reading r JOIN facility_endpoint e ON e.id = r.endpoint"
-        " WHERE e.name = ? AND r.quantity = ?",
-        (endpoint, quantity),
-    )
-    return {series: (float(at), float(value)) for series, at, value in rows}
-
-
-def prune_facility(conn: sqlite3.Connection, now: float, keep_days: float) -> int:
-    """Thin history to hours after a fortnight and drop what is too old; returns rows removed."""
-    fine, oldest = int(now) - FINE_DAYS * 86_400, int(now - keep_days * 86_400)
-    removed = conn.execute("DELETE FROM facility_history WHERE slot < ? AND slot % 3600 <> 0", (fine,)).rowcount
-    return removed + conn.execute("DELETE FROM facility_history WHERE slot < ?", (oldest,)).rowcount
 
 
 def save_facility_conditions(

@@ -12,11 +12,11 @@ from fleetctl.config.schema import Config
 from fleetctl.facility.cooling import pick_readings
 from fleetctl.inventory import Inventory
 from fleetctl.model.facility import Measurement
-from fleetctl.store.facility import (
+from fleetctl.store.facility import list_endpoints, list_readings
+from fleetctl.store.facility_history import (
+    MINUTE_S,
     SLOT_S,
     facility_series,
-    list_endpoints,
-    list_readings,
     list_series,
     newest_values,
     power_sums,
@@ -25,6 +25,7 @@ from fleetctl.views.node_history import Curve
 
 LEAST_SHARE = 0.9  # of the parts that tell: with fewer, the sum of a moment would be a dip that never was
 LONG_S = 2 * 86_400.0  # beyond, one value an hour
+MOST_MINUTES = 100_000  # looked up for one curve: a fifth of a second
 TITLES = ("power", "supply", "return", "flow", "heat taken away", "temperature")
 _TITLE_OF = {"cooling_power": "heat taken away"}
 
@@ -73,12 +74,21 @@ def power_curve(
 ) -> Curve:
     """Power of one place or device over time with its limit. A moment at which a tenth of the parts is silent is a gap."""
     parts = power_parts(config, inventory, kind, name)
-    step = 3600 if until - since > LONG_S else SLOT_S
+    step = _step(len(parts), until - since)
     sums = power_sums(conn, parts, since, until, step)
     most = max((count for _at, _w, count in sums), default=0)
     points = [(at, watts if count >= most * LEAST_SHARE else None) for at, watts, count in sums]
     limit = limit_of(config, inventory, kind, name)
     return Curve("power", "W", points, 0.0 if limit is not None else None, None, limit)
+
+
+def _step(parts: int, span: float) -> int:
+    """Seconds per value of a sum. Several endpoints are asked at different moments: five minutes bring all together."""
+    if span > LONG_S:
+        return 3600
+    if parts * span / MINUTE_S > MOST_MINUTES:
+        return SLOT_S
+    return MINUTE_S if parts == 1 else 5 * MINUTE_S
 
 
 def cooler_curves(conn: sqlite3.Connection, config: Config, name: str, since: float, until: float) -> list[Curve]:
@@ -90,9 +100,8 @@ def cooler_curves(conn: sqlite3.Connection, config: Config, name: str, since: fl
     def points(reading: Measurement | None) -> _Points:
         if reading is None:
             return []
-        return _with_newest(
-            facility_series(conn, name, reading.source, since, until + 1), (reading.as_of, reading.value), since, until
-        )
+        told = facility_series(conn, name, reading.source, since, until + 1, minutes=True)
+        return _with_newest(told, (reading.as_of, reading.value), since, until)
 
     out: list[Curve] = []
     if picked.supply is not None or picked.back is not None:
@@ -123,18 +132,15 @@ _Told = list[tuple[str, str, _Points]]
 def _series(conn: sqlite3.Connection, name: str, quantity: str, since: float, until: float) -> _Told:
     """(place, unit, points) of what is kept of one quantity and what was told last."""
     newest = newest_values(conn, name, quantity)
-    return [
-        (
-            place,
-            unit,
-            _with_newest(facility_series(conn, name, series, since, until + 1), newest.get(series), since, until),
-        )
-        for series, place, unit in list_series(conn, name, quantity)
-    ]
+    out: _Told = []
+    for series, place, unit in list_series(conn, name, quantity):
+        told = facility_series(conn, name, series, since, until + 1, minutes=True)
+        out.append((place, unit, _with_newest(told, newest.get(series), since, until)))
+    return out
 
 
 def _with_newest(points: _Points, last: tuple[float, float] | None, since: float, until: float) -> _Points:
-    """What is kept, a value per quarter of an hour, and then what was told last."""
+    """What is kept, a value per minute or quarter of an hour, and then what was told last."""
     if last is None or not since <= last[0] <= until or (points and points[-1][0] >= last[0]):
         return points
     return [*points, last]

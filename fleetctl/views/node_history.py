@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from fleetctl.store.catalogue import sample_columns
 from fleetctl.store.devices import list_devices
-from fleetctl.store.facility import list_endpoints, power_sums
+from fleetctl.store.facility import list_endpoints
+from fleetctl.store.facility_history import MINUTE_S, power_sums
 from fleetctl.store.series import read_metrics
 from fleetctl.store.temperature import CORE, HOT_SPOT
 
@@ -88,4 +89,4 @@ def _with_wall(curves: list[Curve], wall: Sequence[tuple[float, float | None]]) 
 def wall_points(conn: sqlite3.Connection, host: str, since: float, until: float) -> list[tuple[float, float | None]]:
     """What the BMC of a host said it draws, over time."""
     names = {state.name: 1.0 for state in list_endpoints(conn, host)}
-    return [(at, watts) for at, watts, _count in power_sums(conn, names, since, until)] if names else []
+    return [(at, watts) for at, watts, _count in power_sums(conn, names, since, until, MINUTE_S)] if names else []

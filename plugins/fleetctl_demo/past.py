@@ -10,7 +10,8 @@ from fleetctl.facility.endpoints import endpoints
 from fleetctl.inventory import build_inventory
 from fleetctl.model.facility import EndpointReport, EndpointResult
 from fleetctl.store import Database
-from fleetctl.store.facility import SLOT_S, TOTAL, save_endpoint_results, save_facility_history
+from fleetctl.store.facility import save_endpoint_results
+from fleetctl.store.facility_history import SLOT_S, TOTAL, save_facility_history
 from fleetctl_demo.building import Building
 from fleetctl_demo.bus import report_of
 

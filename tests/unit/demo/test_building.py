@@ -16,7 +16,8 @@ from fleetctl.facility.source import open_source
 from fleetctl.inventory import build_inventory
 from fleetctl.reports.energy import load as load_energy
 from fleetctl.store import Database
-from fleetctl.store.facility import TOTAL, facility_series, list_endpoints, list_series
+from fleetctl.store.facility import list_endpoints
+from fleetctl.store.facility_history import TOTAL, facility_series, list_series
 from fleetctl_demo.building import MOST_PDUS, Building, plan_halls
 from fleetctl_demo.bus import BuildingServer, report_of
 from fleetctl_demo.fleets import CITY, FLEETS, LARGE, resized

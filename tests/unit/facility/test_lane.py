@@ -26,17 +26,14 @@ from fleetctl.model.facility import (
 from fleetctl.model.states import Health
 from fleetctl.store.database import Database
 from fleetctl.store.facility import (
-    SLOT_S,
-    TOTAL,
     FacilityCondition,
-    facility_series,
     list_endpoints,
     list_point_states,
     list_readings,
-    prune_facility,
     save_endpoint_results,
     save_facility_conditions,
 )
+from fleetctl.store.facility_history import SLOT_S, TOTAL, facility_series, prune_facility
 from fleetctl.store.findings import list_findings
 from tests.fakes.clock import FakeClock, at_once
 

@@ -12,7 +12,7 @@ from fleetctl.facility.electrical import RackLoad, Watts, add_places
 from fleetctl.inventory import Inventory, build_inventory
 from fleetctl.reports.energy import pue_by_day
 from fleetctl.store import Database
-from fleetctl.store.facility import SLOT_S, TOTAL, save_facility_history
+from fleetctl.store.facility_history import SLOT_S, TOTAL, save_facility_history
 from fleetctl.views.facility import endpoint_record, load_picture
 from fleetctl.views.facility_curves import cooler_curves, power_curve, power_parts, quantity_curves
 from fleetctl.views.node_history import load as node_curves
