@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fleetctl.cli import acting, context
-from fleetctl.cli.moments import duration_s, moment
+from fleetctl.views.moments import duration_s, moment
 
 if TYPE_CHECKING:
     from fleetctl.model.lease import Request

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from fleetctl.cli import acting, context
-from fleetctl.cli.moments import moment
 from fleetctl.cli.options import OutputOption
 from fleetctl.cli.output import Format, print_table, say
 from fleetctl.i18n import _
+from fleetctl.views.moments import moment
 
 app = typer.Typer(invoke_without_command=True)
 

@@ -367,7 +367,7 @@ class FleetCore:
         for without, words in _RELAXED:
             eased = replace(shape, **without)
             if eased != shape and self._could(eased) >= shape.nodes:
-                return words + self._just_enough(eased, next(iter(without)))
+                return self._just_enough(eased, next(iter(without))) or words
         widest = max((len(n.cards) for n in self._views), default=0)
         if 0 < widest < shape.cards:
             return f"{widest} cards a node; use --nodes {-(-shape.cards * shape.nodes // widest)} --cards {widest}"
@@ -377,16 +377,16 @@ class FleetCore:
         return ""
 
     def _just_enough(self, eased: Shape, what: str) -> str:
-        """The value of a limit that nodes could meet, in words; "" where it is no number."""
+        """The limit that nodes could just meet, as an option; "" where it is no number."""
         able = self.packer.able(self.kind(eased)) & self._known & ~self._away & ~self._repair
         chips = {self._views[n].chip or "" for n in np.flatnonzero(able).tolist()}
         facts = [self.snapshot.chips[c] for c in chips if c in self.snapshot.chips]
         if what == "price_ceiling" and (prices := [p for c in chips if (p := self.snapshot.prices.get(c)) is not None]):
-            return f"; --max-price {min(prices):g} would do"
+            return f"--max-price {min(prices):g}"
         if what == "min_fp16_tflops" and (most := max((f.fp16_tflops or 0 for f in facts), default=0)):
-            return f"; the fastest here has {most:g}"
+            return f"--min-fp16 {most:g}"
         if what == "min_mem_bytes" and (most := max((f.mem_bytes or 0 for f in facts), default=0)):
-            return f"; the largest here has {most / 2**30:g} GiB"
+            return f"--min-mem {most / 2**30:g}"
         return ""
 
     def has_open_ends(self, nodes: Mask) -> bool:

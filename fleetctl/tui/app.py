@@ -235,11 +235,11 @@ class Console(App[None]):
                         return key
         return None
 
-    def act(self, verb: str, nodes: Sequence[str], row: NodeRow | None = None, undo: str = "") -> None:
-        """Plan, confirm and follow one change."""
+    def act(self, verb: str, nodes: Sequence[str], row: NodeRow | None = None, undo: str = "", cards: str = "") -> None:
+        """Plan, confirm and follow one change. cards: only these of the node, as they would be typed."""
         from fleetctl.tui.screens.act import ActScreen
 
-        self.push_screen(ActScreen(verb, nodes, row, undo))
+        self.push_screen(ActScreen(verb, nodes, row, undo, cards))
 
     def acknowledge(self, noun: str, keys: Sequence[str]) -> None:
         self.run_worker(lambda: self._acknowledge(noun, keys), thread=True, group="act", exit_on_error=False)

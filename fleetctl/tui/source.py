@@ -154,9 +154,20 @@ class Source(Protocol):
 
     def select(self, nodeset: str) -> list[str]: ...
 
-    def plan(self, verb: str, nodes: Sequence[str], reason: str, how: str = "wait", undo: str = "") -> PlanPreview:
+    def plan(
+        self,
+        verb: str,
+        nodes: Sequence[str],
+        reason: str,
+        how: str = "wait",
+        undo: str = "",
+        *,
+        begin: str = "",
+        until: str = "",
+        cards: str = "",
+    ) -> PlanPreview:
         """What a verb would do. how: wait, now, or a length of time after which work is ended; undo: id of the plan to
-        take back, with verb "undo"."""
+        take back, with verb "undo"; begin, until: times as people write them, `2h`, `22:00`; cards: `0,3`, only these."""
 
     def apply(self, preview: PlanPreview) -> str:
         """Save the confirmed plan; its id."""

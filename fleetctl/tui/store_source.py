@@ -341,9 +341,21 @@ class StoreSource:
     def _who(self) -> Actor:
         return Actor(ActorKind.PERSON, getpass.getuser())
 
-    def plan(self, verb: str, nodes: Sequence[str], reason: str, how: str = "wait", undo: str = "") -> PlanPreview:
+    def plan(
+        self,
+        verb: str,
+        nodes: Sequence[str],
+        reason: str,
+        how: str = "wait",
+        undo: str = "",
+        *,
+        begin: str = "",
+        until: str = "",
+        cards: str = "",
+    ) -> PlanPreview:
         from fleetctl.operations.planning import build_plan
         from fleetctl.scheduler.states import parse_reason
+        from fleetctl.views.moments import moment
 
         if undo:
             return self._undo(undo)
@@ -355,14 +367,21 @@ class StoreSource:
                 needs = f"{error}. {error.hint}" if reason.strip() else error.hint
         length = parse_duration(how)  # None for "wait" and "now"
         mode = DrainMode.DEADLINE if length is not None else DrainMode(how)
+        now = self.now()
+        start = moment(begin, now) if begin else None
+        # A length counts from the beginning of the window, a time of day is the next one after it.
+        end = moment(until, start or now) if until else None
         plan = build_plan(
             *(self._database(), self.inventory, verb, list(nodes)),
             who=self._who(),
-            now=self.now(),
+            now=now,
             config=self.config,
             reason=parsed,
             mode=mode,
-            deadline_at=None if length is None else self.now() + length,
+            start_at=start,
+            end_at=end,
+            deadline_at=None if length is None else (start or now) + length,
+            cards=[card.strip() for card in cards.split(",") if card.strip()],
         )
         return self._preview(plan, needs)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -29,14 +31,28 @@ def quote_lines(quote: Quote) -> list[str]:
         price = quote.placement.price_per_hour
         cost = "-" if quote.cost is None else f"{quote.cost:.2f}"
         lines.append(f"  {_('costs')}: {cost} CNY ({'-' if price is None else f'{price:.2f}'} CNY/h)")
-    groups: dict[str, list[str]] = defaultdict(list)
-    for host, why in quote.refusals.items():
-        groups[why].append(host)
-    for why, hosts in sorted(groups.items(), key=lambda g: -len(g[1])):
+    for hosts, why in refusal_groups(quote.refusals):
         lines.append(f"  {_('not on')} {fold(hosts)} ({len(hosts)}): {why}")
     if quote.nearest:
         lines.append(f"  {_('nearest that could')}: {quote.nearest}")
     return lines
+
+
+# What tells apart reasons that are alike: which process, lease, window or card it is.
+_OWN = re.compile(r"\bprocess \d+( of \S+)?|\b[lw]-\w+|\bcard \S+?(?=[: ])")
+
+
+def refusal_groups(refusals: Mapping[str, str]) -> list[tuple[list[str], str]]:
+    """(hosts, reason), most hosts first. Alike reasons stand once, with the words of the first host."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for host, why in refusals.items():
+        groups[_OWN.sub("...", why)].append(host)
+    found = []
+    for hosts in sorted(groups.values(), key=len, reverse=True):
+        why = refusals[hosts[0]]
+        alike = all(refusals[host] == why for host in hosts)
+        found.append((hosts, why if alike else _("{why} ({host}; the others alike)").format(why=why, host=hosts[0])))
+    return found
 
 
 def quote_record(quote: Quote) -> dict[str, Any]:

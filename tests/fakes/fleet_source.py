@@ -398,9 +398,12 @@ class FleetSource:
             self._row(name)
         return names
 
-    def plan(self, verb: str, nodes: Sequence[str], reason: str, how: str = "wait", undo: str = "") -> PlanPreview:
+    def plan(
+        self, verb: str, nodes: Sequence[str], reason: str, how: str = "wait", undo: str = "", **more: str
+    ) -> PlanPreview:
         needs = "" if verb in ("resume", "undo") or ":" in reason else 'write it as "class: text"'
         self.asked.append((verb, how))
+        self.more = {name: text for name, text in more.items() if text}
         touched = [(f"{name}  in service -> draining", "plain") for name in nodes]
         return PlanPreview(
             verb, fold(nodes), len(nodes), [(f"{len(nodes)} nodes, work ends by itself", "strong"), *touched],

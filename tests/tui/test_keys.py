@@ -145,6 +145,33 @@ async def test_tab_goes_through_the_ways_to_treat_running_work() -> None:
         assert "running work ends by itself" in text_of(app)
 
 
+async def test_a_window_in_the_future_and_single_cards_are_typed_in_the_sheet() -> None:
+    source = FleetSource()
+    async with opened(source) as (app, pilot):
+        await press(app, pilot, "2", "m", "=maint: new switch", "down", "=22:00", "down", "=4h")
+        assert isinstance(app.screen, ActScreen)
+        app.screen._plan()
+        await settle(app, pilot)
+        assert source.asked[-1] == ("maint", "wait")
+        assert source.more == {"begin": "22:00", "until": "4h"}
+        await press(app, pilot, "enter")
+        assert app.screen.step == "confirm"
+        await press(app, pilot, "escape", "end", "=, rack by rack", "enter")
+        app.screen._plan()
+        await settle(app, pilot)
+        await press(app, pilot, "enter", "enter")
+        assert source.done[0].token[2] == "maint: new switch, rack by rack"
+
+
+async def test_cards_that_are_marked_are_drained_and_no_others() -> None:
+    source = FleetSource()
+    async with opened(source) as (app, pilot):
+        await press(app, pilot, ":", "=gpu098", "enter", "down", "space", "space", "d")
+        assert source.more == {"cards": "1,2"}
+        await press(app, pilot, "enter", "enter")
+        assert source.done[0].verb == "drain"
+
+
 async def test_a_plan_is_taken_back_by_a_key() -> None:
     source = FleetSource()
     async with opened(source) as (app, pilot):

@@ -69,6 +69,8 @@ class FixedClock:
         ("nodes of a rack", "zh", LARGE, ("7", "enter", "down", "enter")),
         ("cooling", "zh", LARGE, ("8",)),
         ("cooler", "en", SMALL, ("8", "p")),
+        ("maintenance window", "zh", SMALL, ("2", "m", "=maint: x", "down", "=22:00")),
+        ("cards sheet", "en", SMALL, (":", "=gpu098", "enter", "space", "d")),
     ],
 )
 def test_screen(snap_compare: Compare, name: str, language: str, size: tuple[int, int], keys: tuple[str, ...]) -> None:

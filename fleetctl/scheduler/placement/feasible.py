@@ -122,8 +122,8 @@ def _why_no_cards(shape: Shape, node: NodeView) -> str:
 
 
 def _short(shape: Shape, node: NodeView, free: int) -> str:
-    part = "" if shape.milli >= WHOLE else f" with {shape.milli} milli free"
-    words = f"{free} of {_count(len(node.cards), 'card')} free{part}, {shape.cards} asked for"
+    part = "free" if shape.milli >= WHOLE else f"with {shape.milli} milli free"
+    words = f"{free} of {_count(len(node.cards), 'card')} {part}, {shape.cards} asked for"
     if len(node.cards) < node.declared:
         words += f"; it names {len(node.cards)} of its {node.declared}"
     bad = next((c for c in node.cards if c.why_not), None)

@@ -1,4 +1,4 @@
-"""A change before, while and after it is made: reason, plan, yes (or the count, typed), progress.
+"""A change before, while and after it is made: reason, times and cards, plan, yes (or the count, typed), progress.
 
 The plan is worked out again while the reason is typed, so what is confirmed is what was read. Nothing is written before
 the last Enter.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -40,6 +41,11 @@ _CLASSES = (("link", "net"), ("network", "net"), ("nic", "net"), ("power", "powe
 
 _NO_REASON = frozenset({"resume", "undo"})
 _ENDING = frozenset({"drain", "maint"})  # verbs that wait for running work, or end it
+# What may be said besides the reason, by verb, and what stands there while nothing is.
+_FIELDS = {"drain": ("from", "cards"), "maint": ("from", "until"), "cordon": ("cards",), "resume": ("cards",)}
+_WORDS = {"from": "begin", "until": "until", "cards": "cards"}  # as Source.plan calls them
+_LABELS = {"cards": "only cards"}
+_EMPTY = {"from": "now; or 2h, 22:00", "until": "open; or 4h, 06:00", "cards": "all; or 0,3"}
 # What Tab goes through: as Source.plan takes it, and for people.
 HOWS = (
     ("wait", "running work ends by itself"),
@@ -66,12 +72,19 @@ class ActScreen(ModalScreen[None]):
         Binding("escape", "leave", "back"),
         Binding("enter", "go", "go on", show=False),
         Binding("tab", "how", "how work ends", show=False, priority=True),
+        Binding("down", "field(1)", "next field", show=False),
+        Binding("up", "field(-1)", "previous field", show=False),
     ]
     AUTO_FOCUS = None
 
-    def __init__(self, verb: str, nodes: Sequence[str], row: NodeRow | None = None, undo: str = "") -> None:
+    def __init__(
+        self, verb: str, nodes: Sequence[str], row: NodeRow | None = None, undo: str = "", cards: str = ""
+    ) -> None:
+        """cards: numbers or ids of the only cards of the node that are meant, as they would be typed."""
         super().__init__()
         self.verb, self.nodes, self.undo = verb, list(nodes), undo
+        self.fields = _FIELDS.get(verb, ()) if not undo else ()
+        self.said = {"cards": cards}
         self.how = 0
         self.step = "reason"
         self.preview: PlanPreview | None = None
@@ -90,6 +103,17 @@ class ActScreen(ModalScreen[None]):
             with Horizontal(id="act-question"):
                 yield Static("", id="act-label")
                 yield Input(id="act-input", compact=True, select_on_focus=False)
+            with Horizontal(id="act-more"):
+                for name in self.fields:
+                    yield Static(f" {_(_LABELS.get(name, name))} ", classes="act-name")
+                    yield Input(
+                        self.said.get(name, ""),
+                        placeholder=_(_EMPTY[name]),
+                        id=f"act-{name}",
+                        compact=True,
+                        select_on_focus=False,
+                    )
+                yield Static(f" {_('Up Down: fields')} ", id="act-keys")
             yield TextPane(id="act-plan")
             yield RunLine(id="act-foot")
 
@@ -99,6 +123,7 @@ class ActScreen(ModalScreen[None]):
         self.query_one("#act-title", RunLine).show(
             [(f" {_(self.verb)} ", "cursor"), (f" {folded} ", "strong")], [(f"{count} ", "muted")]
         )
+        self.query_one("#act-more").display = bool(self.fields)
         if self.verb in _NO_REASON:
             self.query_one("#act-question").display = False
             self.query_one("#act-plan").focus()
@@ -110,7 +135,7 @@ class ActScreen(ModalScreen[None]):
     def _ask(self, label: str, text: str, placeholder: str) -> None:
         self.query_one("#act-question").display = True
         self.query_one("#act-label", Static).update(f" {label} ")
-        field = self.query_one(Input)
+        field = self.query_one("#act-input", Input)
         field.placeholder = placeholder
         with field.prevent(Input.Changed):
             field.value = text
@@ -128,9 +153,20 @@ class ActScreen(ModalScreen[None]):
             self.how = (self.how + 1) % len(HOWS)
             self._plan()
 
+    def action_field(self, by: int) -> None:
+        """The next or previous thing that may be typed."""
+        inputs = [field for field in self.query(Input) if field.parent is not None and field.parent.display]
+        if self.step == "reason" and inputs:
+            here = next((place for place, field in enumerate(inputs) if field.has_focus), -1 if by > 0 else 0)
+            inputs[(here + by) % len(inputs)].focus()
+
     def on_input_changed(self, event: Input.Changed) -> None:
         if self.step == "reason":
-            self._reason = event.value
+            name = (event.input.id or "").removeprefix("act-")
+            if name in self.fields:
+                self.said[name] = event.value
+            else:
+                self._reason = event.value
             self._plan(PAUSE_S)
 
     def _plan(self, pause_s: float = 0.0) -> None:
@@ -142,7 +178,7 @@ class ActScreen(ModalScreen[None]):
             await asyncio.sleep(pause_s)
         try:
             preview = await asyncio.to_thread(
-                self.source.plan, self.verb, self.nodes, self._reason.strip(), HOWS[self.how][0], self.undo
+                partial(self.source.plan, self.verb, self.nodes, self._reason.strip(), **self._more())
             )
         except FleetctlError as error:
             preview = PlanPreview(self.verb, "", 0, [], refused=f"{error}{'. ' + error.hint if error.hint else ''}")
@@ -170,6 +206,10 @@ class ActScreen(ModalScreen[None]):
         else:
             self._foot([(f" {_('Enter goes on')}", "accent"), *how], _("Esc back"))
 
+    def _more(self) -> dict[str, str]:
+        said = {_WORDS[name]: self.said.get(name, "").strip() for name in self.fields}
+        return {"how": HOWS[self.how][0], "undo": self.undo, **said}
+
     def _room(self) -> int:
         return max(20, self.query_one(TextPane).size.width - 4)
 
@@ -193,6 +233,7 @@ class ActScreen(ModalScreen[None]):
             self._plan()
             return
         self.step = "confirm"
+        self.query_one("#act-more").display = False
         if preview.must_type:
             self._ask(_("type {count} to go on").format(count=preview.count), "", "")
             self._foot([(f" {_('this is a large share of a site')}", "warn")], _("Esc back"))
@@ -205,7 +246,7 @@ class ActScreen(ModalScreen[None]):
     def _yes(self) -> None:
         preview = self.preview
         assert preview is not None
-        if preview.must_type and self.query_one(Input).value.strip() != str(preview.count):
+        if preview.must_type and self.query_one("#act-input", Input).value.strip() != str(preview.count):
             self._foot([(f" {_('that is not {count}').format(count=preview.count)}", "crit")], _("Esc back"))
             return
         self.step = "applying"
@@ -216,6 +257,7 @@ class ActScreen(ModalScreen[None]):
             self.plan_id = await asyncio.to_thread(self.source.apply, preview)
         except FleetctlError as error:
             self.step = "reason"
+            self.query_one("#act-more").display = bool(self.fields)
             self._plan()
             hint = f". {error.hint}" if error.hint else ""
             self._foot([(f" {self.query_one(TextPane).glyphs.crit} {error}{hint}", "crit")], _("Esc back"))
@@ -261,6 +303,7 @@ class ActScreen(ModalScreen[None]):
     def action_leave(self) -> None:
         if self.step == "confirm":
             self.step = "reason"
+            self.query_one("#act-more").display = bool(self.fields)
             if self.verb not in _NO_REASON:
                 self._ask(_("reason"), self._reason, "")
             else:

@@ -43,6 +43,9 @@ class NodeScreen(DataScreen):
         Binding("shift+tab", "next_pane(-1)", "previous pane", show=False),
         Binding("d", "act('drain')", "drain"),
         Binding("r", "act('resume')", "resume"),
+        Binding("m", "act('maint')", "maint"),
+        Binding("c", "act('cordon')", "cordon", show=False),
+        Binding("space", "mark", "mark cards"),
         Binding("a", "acknowledge", "acknowledge"),
         Binding("t", "span", "time span"),
         Binding("n", "neighbour(1)", "next node", show=False),
@@ -61,7 +64,7 @@ class NodeScreen(DataScreen):
 
     def body(self) -> ComposeResult:
         yield RunBlock(id="node-head")
-        yield FleetTable(id="cards", empty="no accelerator has been seen here")
+        yield FleetTable(id="cards", empty="no accelerator has been seen here", markable=True)
         yield RunLine(id="pane-tabs", classes="heading")
         with Container(id="panes"):
             with Container(id="pane-history", classes="pane"):
@@ -191,6 +194,7 @@ class NodeScreen(DataScreen):
         other = self.home.neighbour(self.node, by)
         if other is not None:
             self.node, self.view = other, None
+            self.query_one("#cards", FleetTable).marks.clear()
             self.reload()
 
     # Acts
@@ -204,8 +208,22 @@ class NodeScreen(DataScreen):
             return table.noun, table.key
         return "node", self.node
 
+    def action_mark(self) -> None:
+        """Mark the card under the cursor: drain, resume and cordon then mean the marked cards alone."""
+        table = self.query_one("#cards", FleetTable)
+        if table.key is not None:
+            table.mark([table.key])
+            table.action_move(1)
+
     def action_act(self, verb: str) -> None:
-        self.home.act(verb, [self.node], self.view.row if self.view is not None else None)
+        """On the whole node, or on its cards that are marked."""
+        view, table = self.view, self.query_one("#cards", FleetTable)
+        cards = ""
+        if view is not None and table.marks:
+            index = next(column for column in view.cards.columns if column.name == "index")
+            names = {key: str(index.value(row) or key) for row in view.cards.rows if (key := view.cards.key(row))}
+            cards = ",".join(names[key] for key in table.chosen_keys() if key in names)
+        self.home.act(verb, [self.node], view.row if view is not None else None, cards=cards)
 
     def action_acknowledge(self) -> None:
         table = self.query_one("#table-findings", FleetTable)

@@ -49,6 +49,7 @@ class NodesScreen(DataScreen):
         Binding("f", "fold", "fold"),
         Binding("d", "act('drain')", "drain"),
         Binding("r", "act('resume')", "resume"),
+        Binding("m", "act('maint')", "maint"),
         Binding("a", "acknowledge", "acknowledge"),
         Binding("A", "mark_all", "mark all shown", show=False),
         Binding("M", "mark_rack", "mark the whole rack", show=False),

@@ -59,7 +59,7 @@ def test_every_refusal_has_its_reason() -> None:
     assert why(Shape(), replace(plain, exclusive=True, held_by=("l-1",))) == "held exclusively by l-1"
     assert why(Shape(), replace(plain, windows=(Window(50, None, id="w-1"),))).startswith("a maintenance window (w-1)")
     assert why(Shape(cards=2), node("n1", free=(1000, 400, 0, 0))) == "1 of 4 cards free, 2 asked for"
-    assert why(Shape(milli=500), node("n1", free=(300, 0))) == "0 of 2 cards free with 500 milli free, 1 asked for"
+    assert why(Shape(milli=500), node("n1", free=(300, 0))) == "0 of 2 cards with 500 milli free, 1 asked for"
 
 
 def test_a_bad_card_is_named_and_not_given_out() -> None:
