@@ -169,3 +169,9 @@ def test_a_new_file_is_never_open_to_all(tmp_path: Path, monkeypatch: pytest.Mon
         os.umask(before)
     assert seen[0] == 0o640
     assert set(modes.values()) == {0o640}, modes
+
+
+def test_no_two_migrations_have_one_number() -> None:
+    """Two branches may take the next one at the same time; one of the two would never run."""
+    files = [path.name for path in Path(migrations.__path__[0]).glob("m[0-9]*.py")]
+    assert len(migrations.known_migrations()) == len(files)
