@@ -5,28 +5,41 @@ Needs the testbed next to the repository (FLEETCTL_TESTBED names it elsewhere) a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import csv
+import dataclasses
+import getpass
 import hashlib
 import json
 import os
 import select
+import shlex
+import shutil
+import socket
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from fleetctl.cli.app import run
+from fleetctl.collector.collector import Collector
+from fleetctl.config.schema import Config, HostGroup, Poll, Site, Ssh
 from fleetctl.errors import AuthError, FleetctlError, ParseError, TimedOutError, UnreachableError
 from fleetctl.facility.endpoint import Credentials, parse_url
 from fleetctl.facility.source import open_source
+from fleetctl.inventory.inventory import build_inventory
 from fleetctl.model.facility import EndpointReport, SourceTrouble
 from fleetctl.model.probe import Output
+from fleetctl.model.report import HostReport
+from fleetctl.transport.build import build_transports
+from fleetctl_ipmi import plugin as ipmi
 from fleetctl_ipmi.inband import parse_power, parse_sensors
 from fleetctl_ipmi.source import IpmiSource
 from tests.fakes.loopback import own_net
@@ -357,6 +370,110 @@ async def test_what_ipmitool_prints_on_a_host(bed: Path, target: Callable[..., T
     assert sorted(r.values["value"] or 0 for r in twice.readings if r.device.where == "Temp") == [48, 51]
     table = parse_sensors(_ipmitool(target("ipmi", "2u2s"), "sensor"))
     assert table.readings[0].values["inlet_temp_c"] == 23
+
+
+def _key(file: Path) -> Path:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    key.write_private_key(file)
+    key.write_public_key(file.with_suffix(".pub"))
+    file.chmod(0o600)
+    return file
+
+
+@contextlib.contextmanager
+def _host_with_a_bmc(folder: Path, one: Target) -> Iterator[Ssh]:
+    """OpenSSH's own server, started per connection as inetd does, on a host whose ipmitool reaches that BMC. A container
+    has no /dev/ipmi0, so the tool is told to ask over the network; what it prints is the same."""
+    tool, name = folder / "bin/ipmitool", getpass.getuser()
+    tool.parent.mkdir()
+    words = [
+        "-I",
+        "lanplus",
+        "-C",
+        "3",
+        "-N",
+        "5",
+        "-R",
+        "5",
+        "-E",
+        "-U",
+        one["user"],
+        "-H",
+        one["addr"],
+        "-p",
+        one["port"],
+    ]
+    tool.write_text(f'#!/bin/sh\nexec {shutil.which("ipmitool")} {shlex.join(map(str, words))} "$@"\n')
+    tool.chmod(0o755)
+    host, user = _key(folder / "host"), _key(folder / "user")
+    (folder / "sshd").write_text(
+        f"HostKey {host}\nAuthorizedKeysFile {user}.pub\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\n"
+        f"SetEnv PATH={tool.parent}:/usr/bin:/bin IPMI_PASSWORD={one['password']}\n"
+    )
+    server = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") or pytest.fail("no sshd")
+    door = socket.create_server(("127.0.0.1", 0))
+    port = door.getsockname()[1]
+    (folder / "config").write_text(f"Host node1\n  HostName 127.0.0.1\n  Port {port}\n  User {name}\n")
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host.with_suffix('.pub').read_text()}")
+    servers: list[subprocess.Popen[bytes]] = []
+
+    def enter() -> None:
+        with door.accept()[0] as one:
+            servers.append(
+                subprocess.Popen(
+                    [server, "-i", "-f", folder / "sshd"], stdin=one, stdout=one, stderr=subprocess.DEVNULL
+                )
+            )
+
+    asyncio.get_running_loop().add_reader(door, enter)
+    try:
+        yield Ssh(
+            config=str(folder / "config"), known_hosts=str(folder / "known_hosts"), identity_files=(str(user),),
+            connect_timeout_s=LIMIT_S,
+        )  # fmt: skip
+    finally:
+        asyncio.get_running_loop().remove_reader(door)
+        door.close()
+        for ended in servers:
+            ended.wait(LIMIT_S)
+
+
+async def test_a_host_tells_of_its_own_bmc_over_ssh(tmp_path: Path, target: Callable[..., Target]) -> None:
+    """A real sshd, a real ipmitool, OpenIPMI's simulator behind it, and our loop and collector before it."""
+    with _host_with_a_bmc(tmp_path, target("ipmi", "gpu8u")) as ssh:
+        told = await _what_the_collector_hears(ssh)
+    assert told["host"]["power_w"] == 4230, "DCMI's power, not the sum of the supplies"
+    assert told["host"]["inlet_temp_c"] == told["Inlet Temp"]["value"] == 23
+
+
+async def _what_the_collector_hears(ssh: Ssh) -> dict[str, dict[str, Any]]:
+    config = Config(
+        sites=(Site(name="s"),), hosts=(HostGroup(nodes="node1", site="s"),), poll=Poll(interval_s=1.0), ssh=ssh
+    )
+    found = "command -v ipmitool >/dev/null"  # without the look at /dev/ipmi0
+    probes = tuple(dataclasses.replace(p, detect=found, timeout_s=LIMIT_S) for p in ipmi.probes)
+    own = dataclasses.replace(ipmi, probes=probes)
+    transports = build_transports(config)
+    collector = Collector(config, build_inventory(config), transports, [own])
+    told: dict[str, dict[str, Any]] = {}
+    whole = asyncio.Event()
+
+    async def take(_: int, reports: Sequence[HostReport]) -> None:
+        for block in (b for report in reports for b in report.blocks):
+            for device, row in zip(block.devices, block.rows, strict=True):
+                values = {k: v for k, v in zip(block.columns, row, strict=True) if v is not None}
+                told.setdefault(device.where or device.kind, {}).update(values)
+        if "Inlet Temp" in told and "power_w" in told["host"]:
+            whole.set()
+
+    running = asyncio.create_task(collector.run(take))
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            await whole.wait()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    return told
 
 
 async def test_ipmitool_reads_a_bmc_that_pyghmi_cannot(target: Callable[..., Target]) -> None:
