@@ -174,7 +174,12 @@ def _node(
     jobs = picture.jobs.get(name, ())
     if jobs and outside is not None and derive(wish, True) is not derive(wish, False):
         more = f" and {len(jobs) - _JOBS_NAMED} more" if len(jobs) > _JOBS_NAMED else ""
-        warnings.append(f"{outside.backend} runs {', '.join(jobs[:_JOBS_NAMED])}{more} there")
+        job = "job" if len(jobs) == 1 else "jobs"
+        warnings.append(f"{outside.backend} runs {job} {', '.join(jobs[:_JOBS_NAMED])}{more} there")
+    if outside is not None and outside.backend in picture.silent:
+        warnings.append(
+            f"{outside.backend} does not answer: it is told when it does, and nobody knows what runs there now"
+        )
     if verb == "resume" and record.owner is not None and record.owner.kind is ActorKind.PERSON and record.owner != who:
         warnings.append(f"was taken out by {record.owner}: {record.reason or 'no reason'}")
     skip = why_not(verb, record, outside, state, who, take_over=take_over, harder=harder)

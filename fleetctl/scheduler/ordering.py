@@ -22,10 +22,11 @@ from fleetctl.store.audit import append_audit
 from fleetctl.store.connections import Connections
 from fleetctl.store.nodes import list_admin, list_outside
 from fleetctl.store.outside import append_order, list_jobs, set_order
-from fleetctl.store.reservations import list_reservations
+from fleetctl.store.reservations import close_reservation, list_reservations
 from fleetctl.store.scheduler_facts import get_fact, set_fact
 
 ATTEMPTS = 3
+REFUSED_S = 60  # after a reservation was refused
 _DRAINER = Actor(ActorKind.RULE, "drainer")
 
 
@@ -123,11 +124,20 @@ def order_ends(db: Connections, backend: str, now: int) -> list[str]:
     return new
 
 
-async def match_windows(db: Connections, backend: Backend, view: BackendView, known: Container[str], now: int) -> None:
+async def match_windows(
+    db: Connections,
+    backend: Backend,
+    view: BackendView,
+    known: Container[str],
+    now: int,
+    refused: dict[str, int] | None = None,
+) -> None:
     """Make there what was reserved here on its nodes, and give back there what was given back here.
 
-    Compared afresh each round, so a crash or a lost answer costs a round. What it refuses is said once.
+    Compared afresh each round, so a crash or a lost answer costs a round. What it refuses is said once and asked again a
+    minute later (refused: name -> when it was, kept by the caller). What somebody removed there is over here too.
     """
+    refused = {} if refused is None else refused
     with db.read() as conn:
         wanted = {
             _window_name(r): (r, tuple(h for h in r.hosts if h in view.nodes and h in known))
@@ -136,9 +146,19 @@ async def match_windows(db: Connections, backend: Backend, view: BackendView, kn
         }
         # Another fleetctl may speak to the same endpoint: only what this store knows is given back.
         mine = {_window_name(r) for r in list_reservations(conn, only_planned=False)}
+        seen = set(get_fact(conn, f"windows/{backend.name}") or ())
     there = {w.name for w in view.reservations if w.ours}
+    for name in seen & (wanted.keys() - there):
+        held, _hosts = wanted.pop(name)
+        if held.end_at is None or held.end_at > now + 60:  # else its clock is a little before ours
+            _removed_there(db, backend.name, held, now)
+    if seen != there & mine:
+        with db.write() as conn:
+            set_fact(conn, f"windows/{backend.name}", sorted(there & mine))
     missing = [(name, r, hosts) for name, (r, hosts) in wanted.items() if hosts and name not in there]
     over = sorted((there & mine) - {name for name, (_r, hosts) in wanted.items() if hosts})
+    missing = [one for one in missing if now - refused.get(one[0], 0) >= REFUSED_S]
+    over = [name for name in over if now - refused.get(name, 0) >= REFUSED_S]
     if not missing and not over:
         return
     if Capability.RESERVE not in await backend.capabilities():
@@ -150,12 +170,22 @@ async def match_windows(db: Connections, backend: Backend, view: BackendView, kn
                 name, hosts, max(held.start_at, now), held.end_at, users=(held.tenant,), maint=held.kind == "maint"
             )
         except FleetctlError as error:
+            refused[name] = now
             _say_once(db, backend.name, held.id, str(error), now)
     for name in over:
         try:
             await backend.unreserve(name)
         except FleetctlError as error:
+            refused[name] = now
             _say_once(db, backend.name, name, str(error), now)
+
+
+def _removed_there(db: Connections, backend: str, held: Reservation, now: int) -> None:
+    """The owner of the nodes has the last word: what he took away is not made again, and nobody is told it still holds."""
+    with db.write() as conn:
+        if close_reservation(conn, held.id, "cancelled"):
+            body = {"why": f"removed in {backend} by somebody else", "plan": held.plan}
+            append_audit(conn, now, Actor(ActorKind.OUTSIDE, backend), "unreserve", held.id, body)
 
 
 def _window_name(reservation: Reservation) -> str:

@@ -55,6 +55,7 @@ class Lane:
         self._nodes: Mapping[str, BackendNode] = {}  # what the store holds of it
         self._jobs: Sequence[BackendJob] | None = None
         self._windows: tuple[OutsideWindow, ...] | None = None
+        self._refused: dict[str, int] = {}  # reservations it would not make or give back, and when
 
     async def round(self) -> bool:
         """Read and keep; then act. False when it did not answer: then all it said stays as it was."""
@@ -74,7 +75,7 @@ class Lane:
             with contextlib.suppress(FleetctlError):  # found again at the next round
                 await self._backend.cancel(job)
         order_ends(self._db, self.name, int(self._clock.now()))
-        await match_windows(self._db, self._backend, view, self._hosts, int(self._clock.now()))
+        await match_windows(self._db, self._backend, view, self._hosts, int(self._clock.now()), self._refused)
         await self.act()
         return True
 

@@ -22,7 +22,7 @@ from fleetctl.store.capacity import (
 )
 from fleetctl.store.leases import list_holds
 from fleetctl.store.nodes import list_admin, list_card_admin, list_outside
-from fleetctl.store.outside import list_jobs
+from fleetctl.store.outside import list_jobs, list_silent
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Picture:
     held: Mapping[str, Mapping[str, HeldCard]]  # host -> card -> what is held
     jobs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # host -> `id of user`, of outside schedulers
     card_processes: Mapping[tuple[str, str], int] = field(default_factory=dict)  # of cards that are out of service
+    silent: Mapping[str, int | None] = field(default_factory=dict)  # schedulers without answer -> when they gave one
 
     def record(self, host: str) -> NodeAdmin:
         return self.records.get(host) or NodeAdmin(host)
@@ -142,6 +143,7 @@ def load_picture(conn: sqlite3.Connection, config: Config, now: int, *, only: Co
                 jobs[host].append(f"{job.id} of {job.user}" if job.user else job.id)
     return Picture(
         now=now,
+        silent=list_silent(conn) if outside else {},
         jobs={host: tuple(named) for host, named in jobs.items()},
         records=records,
         card_records=card_records,

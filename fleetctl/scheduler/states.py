@@ -168,7 +168,7 @@ def why_not(
         and not outside.ours
     ):
         owner = owner_of(NodeAdmin(record.host), outside)
-        return f"taken out by {owner} ({outside.reason or 'no reason given'}); --take-over undoes it"
+        return f"taken out by {owner} ({outside.reason or 'no reason given'}); `fleetctl resume --take-over` undoes it"
     again = record.wish is transition.wish and not (harder and state is Admin.DRAINING)
     if again and not (releases and state is not Admin.IN_SERVICE):
         return f"is {state.value.replace('_', ' ')} already" + (f" by {record.owner}" if record.owner else "")

@@ -52,8 +52,17 @@ def save_endpoint_trouble(
         (name, kind, site, at, trouble, hint),
     )
     ok_at = conn.execute("SELECT ok_at FROM outside_endpoint WHERE name = ?", (name,)).fetchone()[0]
-    age = "it never answered" if ok_at is None else f"its last answer is {max(0, at - ok_at) // 60} min old"
+    age = "it never answered" if ok_at is None else f"its last answer is {_minutes(at - ok_at)} old"
     open_finding(conn, at, SILENT, f"{trouble}; {age}", severity=Health.WARN, device=name)
+
+
+def _minutes(seconds: int) -> str:
+    return f"{seconds // 60} min" if seconds >= 60 else f"{max(0, seconds)} s"
+
+
+def list_silent(conn: sqlite3.Connection) -> dict[str, int | None]:
+    """Endpoints that do not answer now, with the moment of their last answer; None: they never did."""
+    return dict(conn.execute("SELECT name, ok_at FROM outside_endpoint WHERE trouble_since IS NOT NULL").fetchall())
 
 
 def list_outside_endpoints(conn: sqlite3.Connection) -> list[OutsideEndpoint]:

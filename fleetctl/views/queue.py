@@ -134,6 +134,7 @@ def _held_elsewhere(conn: sqlite3.Connection) -> list[Reservation]:
             end_at=w.end_at,
             tenant=",".join(w.users),
             who=w.backend,
+            reason=",".join(f.lower() for f in w.flags),
         )
         for w in list_windows(conn)
         if not w.ours

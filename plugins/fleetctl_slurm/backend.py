@@ -449,5 +449,5 @@ def plain(text: str) -> str:
 
 
 def short(text: str) -> str:
-    """In one line, without the stars `scontrol ping` draws around a dead controller."""
-    return " ".join(word for word in text.split() if word.strip("*"))[:200]
+    """In one line, without the starred banner `scontrol ping` draws under a dead controller."""
+    return " ".join(" ".join(line for line in text.splitlines() if not line.startswith("***")).split())[:200]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from fleetctl.scheduler.backend import (
     BackendJob,
     BackendNode,
     BackendReservation,
+    BackendView,
 )
 from fleetctl.scheduler.ordering import carry_out
 from fleetctl.store.audit import list_audit
@@ -26,10 +27,11 @@ from fleetctl.store.findings import list_findings
 from fleetctl.store.nodes import get_admin, list_outside
 from fleetctl.store.outside import append_order, list_jobs, list_orders, list_outside_endpoints, list_windows
 from fleetctl.store.plans import list_backend_steps
+from fleetctl.store.reservations import list_reservations
 from fleetctl.views import jobs as jobs_view
 from fleetctl.views import nodes as nodes_view
 from fleetctl.views.queue import load_line
-from tests.fakes.cluster import NAME, lane_of
+from tests.fakes.cluster import NAME, Cluster, lane_of, make_lane
 from tests.fakes.fleet import ALICE, CONFIG, SchedulerFleet
 
 
@@ -210,6 +212,56 @@ async def test_reservations_follow_ours_and_nobody_elses(fleet: SchedulerFleet) 
     cluster.error = None
     with fleet.db.read() as conn:
         assert {w.name for w in list_windows(conn)} <= {"theirs", "fleetctl_other", f"fleetctl_{held.id}"}
+
+
+async def test_a_reservation_somebody_removed_there_is_not_made_again(fleet: SchedulerFleet) -> None:
+    lane, cluster, clock, hosts = lane_of(fleet)
+    words = {"who": ALICE, "now": 1000, "start_at": 1000, "reason": "x"}
+    held = reserve(fleet.db, fleet.inventory, hosts[0], "lab", end_at=5000, **words)  # type: ignore[arg-type]
+    ends = reserve(fleet.db, fleet.inventory, hosts[1], "lab", end_at=1030, **words)  # type: ignore[arg-type]
+    await lane.round()
+    lane = make_lane(fleet, cluster)  # an engine that begins anew still knows that it was there
+    await lane.round()
+    cluster.windows.clear()
+    await clock.advance(10)
+    await lane.round()
+    assert not cluster.windows, "its owner has the last word"
+    with fleet.db.read() as conn:
+        states = {r.id: r.state for r in list_reservations(conn, only_planned=False)}
+        said = [e for e in list_audit(conn) if e.verb == "unreserve"]
+    assert states == {held.id: "cancelled", ends.id: "planned"}, "what ends now was not removed"
+    assert [(e.subject, e.body["why"]) for e in said] == [(held.id, f"removed in {NAME} by somebody else")]
+
+
+async def test_a_reservation_that_was_never_seen_there_is_made_after_a_crash(fleet: SchedulerFleet) -> None:
+    lane, cluster, clock, hosts = lane_of(fleet)
+    reserve(fleet.db, fleet.inventory, hosts[0], "lab", who=ALICE, now=1000, start_at=1000, end_at=5000, reason="x")
+    cluster.error = UnreachableError("the way was lost")
+    cluster.read = _answers(cluster)  # type: ignore[method-assign]
+    await lane.round()
+    assert not cluster.windows
+    cluster.error = None
+    await lane.round()
+    assert cluster.asked.count("reserve") == 1, "not hammered"
+    await clock.advance(61)
+    await lane.round()
+    assert len(cluster.windows) == 1
+    await make_lane(fleet, cluster).round()
+    assert cluster.asked.count("reserve") == 2, "and nothing is doubled"
+
+
+def _answers(cluster: Cluster) -> Callable[[], Awaitable[BackendView]]:
+    """Reading works, whatever becomes of the rest."""
+    read = cluster.read
+
+    async def only_read() -> BackendView:
+        error, cluster.error = cluster.error, None
+        try:
+            return await read()
+        finally:
+            cluster.error = error
+
+    return only_read
 
 
 async def test_a_refused_reservation_is_said_once(fleet: SchedulerFleet) -> None:
