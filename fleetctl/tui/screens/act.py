@@ -20,7 +20,7 @@ from textual.widgets import Input, Static
 
 from fleetctl.errors import FleetctlError
 from fleetctl.i18n import _
-from fleetctl.model.states import ReasonClass
+from fleetctl.model.states import Admin, ReasonClass
 from fleetctl.tui.look import state_text
 from fleetctl.tui.messages import StoreChanged
 from fleetctl.tui.source import PlanPreview, Source
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 PAUSE_S = 0.25  # after the last key, before a plan for thousands of nodes is worked out again
 SHOWN = 200  # nodes whose progress is listed
+NAMED = 2  # leases and jobs named that hold a drain back
 # Words of a finding that tell its class; anything else is hardware, the usual cause of an urgent drain.
 _CLASSES = (("link", "net"), ("network", "net"), ("nic", "net"), ("power", "power"), ("psu", "power"), ("temp", "cool"),
             ("therm", "cool"), ("hot", "cool"), ("disk", "hw"), ("driver", "sw"), ("kernel", "sw"))  # fmt: skip
@@ -240,7 +241,8 @@ class ActScreen(ModalScreen[None]):
         else:
             self.query_one("#act-question").display = False
             self.query_one(TextPane).focus()
-            asked = _("{verb} {count} nodes?").format(verb=_(self.verb), count=preview.count)
+            words = _("{verb} {count} nodes?") if preview.count != 1 else _("{verb} 1 node?")
+            asked = words.format(verb=_(self.verb), count=preview.count)
             self._foot([(f" {asked} ", "warn"), (f" {_('Enter: yes')}", "accent")], _("Esc back"))
 
     def _yes(self) -> None:
@@ -293,6 +295,9 @@ class ActScreen(ModalScreen[None]):
                 word, tone = state_text(row.admin.value, glyphs)
                 load, load_tone = state_text(row.load.value, glyphs)
                 lines.append([(f" {row.name:<20} ", "strong"), (f"{word}  ", tone), (load, load_tone)])
+                if row.admin is Admin.DRAINING and (held := [*row.leases, *row.jobs]):
+                    more = f" +{len(held) - NAMED}" if len(held) > NAMED else ""
+                    lines[-1].append((f"  {_('waits for')} {', '.join(held[:NAMED])}{more}", "muted"))
         head: list[Run] = [(f" {_('plan')} {self.plan_id}  ", "strong")]
         for state, count in counts.items():
             word, tone = state_text(state, glyphs)
