@@ -87,10 +87,10 @@ with EngineLock(path):
 def test_a_started_engine_has_a_store_that_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = tmp_path / "fleet.db"
     monkeypatch.setattr(child, "engine_command", lambda config: [sys.executable, "-c", SLOW_START, str(database)])
+    assert not child.is_readable(database)
     started = child.ensure_engine(database, None, follow=True)
     assert started is not None
     try:
-        assert not child.is_readable(database)
         child.wait_until_running(started, database)
         assert child.is_readable(database)
     finally:
