@@ -66,7 +66,8 @@ class LocalSession:
                     await child.done.wait()
             except TimeoutError:
                 timed_out = True
-            return finish(capture, child.exit_status, timed_out=timed_out, lost=False)
+            # Of a child that was killed asyncio may know no status and make one up: 255.
+            return finish(capture, child.exit_status, timed_out=timed_out, lost=self._closed)
         finally:
             child.kill()
             await child.gone.wait()

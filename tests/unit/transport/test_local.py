@@ -101,7 +101,8 @@ async def test_a_closed_session(session: LocalSession, tmp_path: Path) -> None:
     assert await asyncio.to_thread((tmp_path / "up").read_text) == "up\n"
     await session.close()
     async with asyncio.timeout(LIMIT_S):
-        assert (await waiting).exit_status is None
+        output = await waiting
+    assert (output.outcome, output.exit_status) == (Outcome.LOST, None)
     assert (await session.run("true")).outcome is Outcome.LOST
     with pytest.raises(UnreachableError):
         await session.stream("true", on_data=lambda d: None, on_end=lambda r: None)
@@ -112,7 +113,8 @@ async def test_a_session_closed_while_a_command_starts(session: LocalSession) ->
     await asyncio.sleep(0)  # it has begun to start
     await session.close()
     async with asyncio.timeout(LIMIT_S):
-        assert (await waiting).exit_status is None
+        output = await waiting
+    assert (output.outcome, output.exit_status) == (Outcome.LOST, None)
 
 
 def test_what_is_written_arrives_on_the_loop_the_engine_runs_on() -> None:
