@@ -156,6 +156,7 @@ class Target:
     seeds: Sequence[tuple[bytes, Any]]
     run: Callable[[bytes, Any], Any]
     look: Callable[[Any], Iterator[str]]
+    own: bool = False  # written by the operator, read once at a start: tomllib takes a key of 3,000 parts its time
     inputs: int = 0
     refused: int = 0
     slowest_s: float = 0.0
@@ -178,7 +179,7 @@ def play(target: Target, first: int, count: int, seed: int, large_every: int, ke
         rng = random.Random(hash((seed, n)) ^ int.from_bytes(target.name.encode()[:12], "big"))
         data, about = rng.choice(target.seeds)
         data = mutate(data, rng.choice(target.seeds)[0], rng)[:LARGE]
-        large = n % large_every == large_every - 1
+        large = not target.own and n % large_every == large_every - 1
         if large:
             data = grow(data, rng)
         began = time.process_time()
@@ -203,7 +204,7 @@ def play(target: Target, first: int, count: int, seed: int, large_every: int, ke
             target.slowest_large_s = max(target.slowest_large_s, spent)
         else:
             target.slowest_s = max(target.slowest_s, spent)
-        if spent > LIMIT_S + LIMIT_S_PER_MB * len(data) / LARGE:
+        if spent > (LIMIT_S + LIMIT_S_PER_MB * len(data) / LARGE) * (8 if target.own else 1):
             wrong.append("too slow")
         for what in wrong:
             key = re.sub(r"[0-9]{2,}", "N", what)[:160]

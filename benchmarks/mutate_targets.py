@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import dataclasses
 import functools
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,11 @@ def sound(value: Any, where: str = "") -> Iterator[str]:
             yield from sound(part, where)
 
 
+def _finite(value: Any) -> Iterator[str]:
+    """Of an operator's own file: its words are shown by commands that spell out what a terminal would obey."""
+    return (wrong for wrong in sound(value) if not wrong.startswith("control"))
+
+
 def sound_result(result: ProbeResult) -> Iterator[str]:
     """What holds for any probe's answer: known metrics, plausible values, keys apart, findings bounded."""
     for reading in result.readings:
@@ -120,7 +126,7 @@ def sound_result(result: ProbeResult) -> Iterator[str]:
         for metric, value in reading.values.items():
             if metric not in names:
                 yield f"no metric {metric}"
-            elif value is not None and not plausible(metric, value):
+            elif value is not None and reading.device.kind != "sensor" and not plausible(metric, value):
                 yield f"{metric} of {value!r} is impossible"
     keys = [r.device.key for r in result.readings]
     if len(keys) != len(set(keys)) or not all(keys):
@@ -380,6 +386,10 @@ class _Tree:
             raise NotFoundError(f"{path}: no object")
         return answer
 
+    @contextlib.asynccontextmanager
+    async def two_sockets(self) -> AsyncIterator[None]:
+        yield
+
     async def close(self) -> None:
         return None
 
@@ -449,7 +459,7 @@ def _snmp() -> Iterator[Target]:
     yield Target("snmp: columns", pairs, run, sound)
     folder = HERE / "plugins" / "fleetctl_snmp" / "maps"
     texts = [(p.read_bytes(), p.stem) for p in sorted(folder.rglob("*.toml"))]
-    yield Target("snmp: device maps", texts, lambda d, name: parse_device_map(_text(d), name) and (), sound)
+    yield Target("snmp: device maps", texts, lambda d, name: parse_device_map(_text(d), name) and (), sound, own=True)
     decoder = TrapDecoder()
     yield Target(
         "snmp: traps",
@@ -509,7 +519,9 @@ def _modbus() -> Iterator[Target]:
     yield Target("modbus: registers", seeds, run, sound)
     folder = HERE / "plugins" / "fleetctl_modbus" / "maps"
     texts = [(p.read_bytes(), p.stem) for p in sorted(folder.rglob("*.json"))]
-    yield Target("modbus: register maps", texts, lambda d, name: register_map.parse_map(_text(d), name) and (), sound)
+    yield Target(
+        "modbus: register maps", texts, lambda d, name: register_map.parse_map(_text(d), name) and (), sound, own=True
+    )
 
 
 # -- the scheduler's world ---------------------------------------------------------------------------------------------
@@ -590,8 +602,8 @@ def _files() -> Iterator[Target]:
     gangs = b"job,submit_s,duration_s,gpus,tenant,estimate_s,site,movable\n" + b"".join(
         b"j%d,%d,300,%d,t%d,600,s%d,%d\n" % (i, i * 10, 1 + i % 16, i % 3, i % 2, i % 2) for i in range(20)
     )
-    yield Target("trace: nodes.csv", [(nodes, "")], with_file("nodes.csv", read_nodes), sound)
-    yield Target("trace: jobs.csv", [(openb, ""), (gangs, "")], with_file("jobs.csv", lambda p: read_jobs(p)), sound)
+    yield Target("trace: nodes.csv", [(nodes, "")], with_file("nodes.csv", read_nodes), _finite)
+    yield Target("trace: jobs.csv", [(openb, ""), (gangs, "")], with_file("jobs.csv", lambda p: read_jobs(p)), _finite)
     example = (HERE / "fleet.example.toml").read_bytes()
     small = b'[[sites]]\nname = "s"\n[[hosts]]\nnodes = "gpu[001-128]"\nsite = "s"\naddress = "{name}.x"\n[[racks]]\nname = "r"\nsite = "s"\nnodes = "gpu[001-008]"\n'
 
@@ -600,9 +612,9 @@ def _files() -> Iterator[Target]:
         return ()
 
     lean = re.sub(rb"(?m)^#.*\n|^\n", b"", example)
-    yield Target("fleet.toml", [(small, ""), (lean, ""), (example, "")], config, sound)
+    yield Target("fleet.toml", [(small, ""), (lean, ""), (example, "")], config, sound, own=True)
     sets = [(b"gpu[001-128]", ""), (b"a[1-4,7],b[01-08/2]!a3", ""), (b"rack[1-2]n[1-9]&rack1n[1-3]", "")]
-    yield Target("node sets", sets, lambda d, _: len(expand(_text(d)[:65536])) and (), sound)
+    yield Target("node sets", sets, lambda d, _: len(expand(_text(d)[:65536])) and (), sound, own=True)
     hosts = b"Host gpu001 gpu002\n  HostName 10.0.0.1\nHost *\n  User ops\nMatch host x\n  Port 22\nInclude other\n"
     yield Target("ssh_config: hosts", [(hosts, "")], with_file("ssh_config", hosts_in_ssh_config), sound)
     yield Target(

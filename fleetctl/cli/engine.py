@@ -39,8 +39,9 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="the same as --rounds 1")] = False,
     follow: Annotated[bool, typer.Option("--follow", hidden=True, help="end when standard input ends")] = False,
 ) -> None:
-    """Poll and act in this process until stopped (SIGTERM, Ctrl-C)."""
-    from fleetctl.engine import loop
+    """Poll and act in this process until stopped (SIGTERM, Ctrl-C, its terminal closing). Without a terminal SIGHUP
+    reads fleet.toml anew."""
+    from fleetctl.engine import hangup, loop
     from fleetctl.engine.engine import Engine
 
     level = logging.DEBUG if context.options().verbose else logging.INFO
@@ -49,9 +50,11 @@ def run(
     logging.basicConfig(handlers=[handler], level=level)
     logging.getLogger("asyncssh").setLevel(logging.ERROR)
     config = context.config()
+    one: Engine | None = None
 
     async def serve() -> None:
-        one = Engine(config)
+        nonlocal one
+        one = Engine(config, reread=None if hangup.has_terminal() else _try_settings)
         if follow:
             running = asyncio.get_running_loop()
             threading.Thread(
@@ -60,6 +63,16 @@ def run(
         await one.run(rounds=1 if once else rounds)
 
     loop.run(serve())
+    if one is not None and one.start_again:
+        hangup.start_again()
+
+
+def _try_settings() -> None:
+    """Raises FleetctlError when the fleet file as it is now would not start an engine."""
+    from fleetctl.config import load_config
+    from fleetctl.inventory import build_inventory
+
+    build_inventory(load_config(context.options().config))
 
 
 @app.command()

@@ -26,6 +26,7 @@ from fleetctl.transport.pool import Connections
 log = logging.getLogger("fleetctl.collector")
 
 OnReports = Callable[[int, list[HostReport]], Awaitable[None]]
+FIRST_FLUSH_S = 0.2  # until there was something: who restarts an engine waits for its first word
 FLUSH_S = 1.0  # reports are handed over at least this often, so that a screen is never older
 KERNEL_LOG_S = 30.0
 
@@ -155,8 +156,11 @@ class Collector:
             self._frozen = True
 
     async def _flush_for_ever(self, on_reports: OnReports) -> None:
+        pause_s = FIRST_FLUSH_S
         while True:
-            await self.clock.sleep(FLUSH_S)
+            await self.clock.sleep(pause_s)
+            if self._pending:
+                pause_s = FLUSH_S
             await self.hand_over(on_reports)
 
     async def hand_over(self, on_reports: OnReports) -> None:

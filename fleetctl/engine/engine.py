@@ -28,6 +28,7 @@ from fleetctl.collector.traps import TrapEvent, TrapLane
 from fleetctl.config.schema import Config
 from fleetctl.engine.child import bound_log
 from fleetctl.engine.facility import FacilityKeeper
+from fleetctl.engine.hangup import Reread, is_ignored
 from fleetctl.engine.hooks import TransportHookRunner, run_hooks
 from fleetctl.engine.judge import Judge
 from fleetctl.engine.lock import EngineLock
@@ -63,9 +64,13 @@ T = TypeVar("T")
 
 
 class Engine:
-    """One fleet's engine. Use `run`; it holds the lock while it runs."""
+    """One fleet's engine. Use `run`; it holds the lock while it runs.
 
-    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+    reread: tries the settings when SIGHUP asks to take them anew; without it SIGHUP stops. start_again: whether
+    `run` ended only to be run again with new settings.
+    """
+
+    def __init__(self, config: Config, *, clock: Clock | None = None, reread: Reread | None = None) -> None:
         self.config = config
         self.inventory: Inventory = build_inventory(config)
         self._clock = clock or SystemClock()
@@ -77,6 +82,8 @@ class Engine:
         self._stop = asyncio.Event()
         self._trouble = ""
         self._partitions = PartitionFollower(config)
+        self._reread = reread
+        self.start_again = False
 
     async def run(self, *, rounds: int | None = None, on_round: Callable[[int], None] | None = None) -> None:
         """Poll and act until stopped, or for so many rounds.
@@ -102,12 +109,26 @@ class Engine:
         """End after what is being written now."""
         self._stop.set()
 
+    def hang_up(self) -> None:
+        """SIGHUP: end, or end and be started again with the settings as they are now. Bad ones change nothing."""
+        if self._reread is not None:
+            try:
+                self._reread()
+            except FleetctlError as error:
+                log.error("the settings are not taken, it goes on with the old ones: %s; %s", error, error.hint)
+                return
+            log.info("the settings are read anew")
+            self.start_again = True
+        self.stop()
+
     # -- stages -----------------------------------------------------------------------------------------------------
 
     async def _serve(self, rounds: int | None, on_round: Callable[[int], None] | None) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        if not is_ignored():
+            loop.add_signal_handler(signal.SIGHUP, self.hang_up)
         closed: asyncio.Queue[RoundStats] = asyncio.Queue()
         transports = build_transports(self.config, clock=self._clock)
         collector = Collector(

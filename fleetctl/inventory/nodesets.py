@@ -47,7 +47,7 @@ def expand(text: str, groups: Mapping[str, str] | None = None, *, limit: int = M
         if len(found) > limit:
             raise UsageError(f"{_short(text)} names {len(found):,} nodes; at most {limit:,} are allowed")
         return [str(name) for name in found]
-    except (NodeSetException, GroupSourceError, ValueError, RecursionError) as error:
+    except (NodeSetException, GroupSourceError, ValueError, RecursionError, OverflowError) as error:
         raise UsageError(
             f"{_short(text)} is not a node set: {error}", hint="write gpu[001-128], gpu1,gpu7, @rack12 or @train!gpu7"
         ) from error

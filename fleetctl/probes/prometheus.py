@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_SAMPLE = re.compile(r"^([A-Za-z_:][A-Za-z0-9_:]*)\s*(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$")
-_LABEL = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_.]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*,?')
+# Blanks are counted: patterns that may take any number of them twice cost the square of a long line.
+_SAMPLE = re.compile(r"^([A-Za-z_:][A-Za-z0-9_:]*)(?:\s{0,16}\{(.*)\})?\s{1,16}(\S+)(?:\s{1,16}-?\d{1,24})?$")
+_LABEL = re.compile(r'\s{0,16}([A-Za-z_][A-Za-z0-9_.]{0,199})\s{0,16}=\s{0,16}"((?:[^"\\]|\\.)*)"\s{0,16},?')
 _WHOLE = re.compile(r"[-+]?[0-9]{1,24}$")
 _ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fleetctl.facility.quantity import canonical, number, plausible
 from fleetctl.model.facility import Measurement, PointState, SourceFinding, SourceTrouble, Unknown
+from fleetctl.probes.text import clean
 
 NO_FAULT = "no-fault-detected"
 ANALOG = (
@@ -97,15 +98,15 @@ def tell(
     unknown: list[Unknown] = []
     findings: list[SourceFinding] = []
     for one in objects:
-        where = (one.name or one.description or one.key)[:200]
-        raw = "null" if one.value is None else str(one.value)[:80]
+        where = clean(one.name or one.description or one.key)[:200]
+        raw = "null" if one.value is None else clean(str(one.value)[:80])
         binary = one.kind in BINARY
         what = "leak" if "leak" in f"{one.name} {one.description}".lower() else "state"
         quantity, unit = (what, "") if binary else meaning(one)
         trouble = one.trouble
         if binary and isinstance(one.value, str) and not trouble:
             bad = one.value == "active" if what == "leak" else None
-            states.append(PointState(what, where, "leak" if bad else one.value[:80], one.key, raw, at, bad))
+            states.append(PointState(what, where, "leak" if bad else raw, one.key, raw, at, bad))
             continue
         value = None if trouble or binary else number(one.value, absent=())
         if value is None:

@@ -62,7 +62,7 @@ def parse_map(text: str, name: str) -> RegisterMap:
     try:
         data = json.loads(text)
         points = data["points"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"register map {name}: {error}", hint="docs/how-to/facility.md shows one") from None
     if not isinstance(points, list) or len(points) > MAX_POINTS:
         raise ConfigError(f"register map {name}: points must be a list of at most {MAX_POINTS}", hint="split it")

@@ -40,7 +40,7 @@ _NODES = re.compile(r"Nodes=(\S+) .*? GRES=(\S+)")
 def parse_indices(gres: str) -> Cards | None:
     """`gpu:h100:3(IDX:0-1,5),npu:0` -> (0, 1, 5). None where no index is printed, or for cards of two names."""
     found: dict[str, Cards] = {}
-    for name, text in _GRES.findall(gres):
+    for name, text in () if "IDX:" not in gres else _GRES.findall(gres):
         if name.lower() in ACCELERATORS:
             found[name.lower()] = tuple(sorted({*found.get(name.lower(), ()), *_numbers(text)}))
     return next(iter(found.values())) if len(found) == 1 else None

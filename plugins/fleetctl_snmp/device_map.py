@@ -177,7 +177,7 @@ def parse_map(text: str, name: str) -> DeviceMap:
     """A map from its TOML text. Raises ConfigError with the point's number."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is one; so is a number of 5,000 digits
         raise ConfigError(f"device map {name}: {error}", hint="docs/how-to/facility.md shows one") from None
     base = _oid(data["base"], name) if data.get("base") else ""
     absent = tuple(float(v) for v in data.get("absent", ()))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import random
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from fleetctl.model.states import Reach
 from fleetctl.store.database import Database
@@ -140,3 +143,70 @@ def test_engine_starts_in_the_background_and_stops_in_order(fleet: Fleet) -> Non
     assert fleetctl(config, "engine", "stop").returncode == 0
     assert fleetctl(config, "engine", "status").returncode == 6
     assert environment(config)["FLEETCTL_CONFIG"] == str(config)
+
+
+def engine_process(config: Path, **more: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "fleetctl", "engine", "run"]
+    return subprocess.Popen(command, env=environment(config), stderr=subprocess.PIPE, text=True, **more)
+
+
+def lines_until(child: subprocess.Popen[str], words: str) -> list[str]:
+    assert child.stderr is not None
+    lines = []
+    for line in child.stderr:
+        lines.append(line)
+        if words in line:
+            return lines
+    raise AssertionError("the engine ended: " + "".join(lines[-5:]))
+
+
+def test_a_service_takes_new_settings_at_sighup_and_no_bad_ones(fleet: Fleet) -> None:
+    config = fleet(3)
+    good = config.read_text()
+    child = engine_process(config, start_new_session=True)  # as under systemd: no terminal
+    try:
+        lines_until(child, "of 3 hosts")
+        config.write_text(good + "\n[polll]\n")
+        child.send_signal(signal.SIGHUP)
+        said = lines_until(child, "not taken")
+        assert "polll" in said[-1]
+        lines_until(child, "of 3 hosts")  # it goes on
+        config.write_text(good + '\n[[hosts]]\nnodes = "late01"\nsite = "lingang"\naddress = "127.0.0.1"\nport = 9\n')
+        child.send_signal(signal.SIGHUP)
+        lines_until(child, "read anew")
+        lines_until(child, "of 4 hosts")
+        with Database.open(config.with_name("fleet.db"), write=False) as db, db.read() as conn:
+            assert conn.execute("SELECT pid FROM engine").fetchall() == [(child.pid,)]  # the same process
+    finally:
+        child.terminate()
+        child.communicate(timeout=600)
+    assert child.returncode == 0
+
+
+def test_an_engine_ends_in_order_when_its_terminal_closes(fleet: Fleet) -> None:
+    config = fleet(3)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, "-m", "fleetctl", "engine", "run"], environment(config))
+    said = b""
+    while b"collector: round" not in said:
+        said += os.read(terminal, 65_536)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, said
+    with Database.open(config.with_name("fleet.db"), write=False) as db, db.read() as conn:
+        assert conn.execute("SELECT stopped_at IS NOT NULL FROM engine").fetchone() == (1,)
+
+
+def test_an_engine_under_nohup_stays(fleet: Fleet) -> None:
+    config = fleet(3)
+    child = engine_process(config, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    try:
+        lines_until(child, "collector: round")
+        child.send_signal(signal.SIGHUP)
+        lines_until(child, "collector: round")
+        lines_until(child, "collector: round")
+    finally:
+        child.terminate()
+        child.communicate(timeout=600)
+    assert child.returncode == 0

@@ -5,17 +5,23 @@ from __future__ import annotations
 
 import pytest
 
+from fleetctl.errors import ConfigError, UsageError
 from fleetctl.inventory import expand
 from fleetctl.model.probe import Output
 from fleetctl.plugin import load_plugin
+from fleetctl.probes.prometheus import samples
 from fleetctl.probes.sheet import MAX_LINE, Sheet
 from fleetctl.probes.system import parse_slow, parse_system
 from fleetctl.probes.text import is_unknown, measure
 from fleetctl.probes.trees import read_entries, read_json
+from fleetctl_bacnet.points import BacnetObject
+from fleetctl_bacnet.points import tell as tell_bacnet
 from fleetctl_enflame.parsers import parse_table as parse_enflame
 from fleetctl_ipmi.tool import Unread, sensor_lines
+from fleetctl_modbus.register_map import parse_map as parse_registers
 from fleetctl_mqtt.bus import Bus, tell
 from fleetctl_slurm.answers import NODE_FIELDS, parse_nodes, parse_reservations
+from fleetctl_snmp.device_map import parse_map
 
 SYSTEM = "host\n[[1.5,{cpu},64,{mem},540000000000,0,1,2,300.5]]\n"
 
@@ -48,6 +54,7 @@ def test_many_long_lines_cost_what_they_are_long() -> None:
     "read",
     [
         lambda text: parse_enflame(Output(text)),
+        lambda text: list(samples("node_load1" + text + "{a=" + text + "} 1")),
         lambda text: list(sensor_lines("Temp" + text + "| 03h | ok | 3.1 | 48 degrees C")),
         lambda text: is_unknown("x" * len(text) + "!"),
         lambda text: parse_reservations("ReservationName=a Nodes=" + "n," * 30_000 + text),
@@ -59,8 +66,6 @@ def test_no_pattern_grows_with_the_square(read, filler: str) -> None:
 
 
 def test_brackets_without_end_are_refused_quickly() -> None:
-    from fleetctl.errors import UsageError
-
     for text in ("[" * 100_000, "a[" * 50_000, "n[1-" * 30_000, "a]" * 50_000):
         with pytest.raises(UsageError):
             expand(text)
@@ -106,6 +111,28 @@ def test_escapes_spelled_in_json_are_taken_off() -> None:
     value, _ = read_json('[{"a": "up\\u001b[31m\\u009b2J", "b\\u0007": ["\\r"]}]')
     assert value == [{"a": "up 2J", "b ": ["\n"]}]
     assert read_entries('{"l": ["\\u001b]0;x\\u0007y"', "l") == ["y"]
+
+
+def test_a_map_with_a_number_without_end_is_refused() -> None:
+    for text in ("present = [" + "9" * 5000 + "]", "a = " + "[" * 20_000):
+        with pytest.raises(ConfigError):
+            parse_map(text, "mine")
+
+
+def test_a_register_map_nested_without_end_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        parse_registers("[" * 100_000, "mine")
+
+
+def test_objects_of_a_building_are_named_without_escapes() -> None:
+    readings, *_ = tell_bacnet([BacnetObject("analog-input,1", "P\x1b[31m\x7f1", units="kilowatts", value=3.0)], 5.0)
+    assert readings[0].where.isprintable()
+
+
+def test_more_nodes_than_can_be_counted_are_refused() -> None:
+    for text in ("a[1-100000]b[1-100000]c[1-100000]d[1-100000]", "a[1-99]" * 12):
+        with pytest.raises(UsageError):
+            expand(text)
 
 
 def test_a_line_that_is_noise_hides_no_other() -> None:
