@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fleetctl.scheduler.packing.drain import Drain
     from fleetctl.scheduler.packing.node import NodeSpec
     from fleetctl.scheduler.packing.power import CardPower
+    from fleetctl.scheduler.packing.tenancy import Quota
 
 app = typer.Typer()
 
@@ -77,6 +78,15 @@ def simulate(
             show_default=False,
         ),
     ] = None,
+    quota: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TENANT=CARDS[/SHARE]",
+            help="in a queue, what a tenant may hold at once (none: no limit) and its weight in fair share; with --nodes fleet"
+            " beside those of fleet.toml; may be given again",
+            show_default=False,
+        ),
+    ] = None,
     placements: Annotated[
         Path | None, typer.Option(help="write every decision to this file, one JSON line per node", show_default=False)
     ] = None,
@@ -84,19 +94,30 @@ def simulate(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Replay a trace through the scheduler and print allocation, waiting, slowdown, utilisation, fragments, power."""
+    from fleetctl.config.schema import Scheduling
+    from fleetctl.errors import UsageError
     from fleetctl.scheduler.packing.record import placement_lines
     from fleetctl.scheduler.packing.replay import Choices, parse_policy, replay
     from fleetctl.scheduler.packing.trace import read_jobs, read_nodes
     from fleetctl.views.simulation import figures_table
 
     parse_policy(policy, mode.value)  # what is misspelt is said before anything is read
+    quotas = _quotas(quota or (), fleet=nodes == "fleet")
+    if quota and mode is not Mode.QUEUE:
+        raise UsageError("quotas hold in a queue, and filling has none", hint="--mode queue")
+    rules = context.config().scheduling if nodes == "fleet" else Scheduling()
     if placements is not None:
         _try_to_write(placements, (Path(nodes), jobs))
     progress = _Progress()
     try:
         specs = _fleet() if nodes == "fleet" else read_nodes(Path(nodes))
         tasks = read_jobs(jobs, progress.reading)
-        choices = Choices(mode.value, policy, estimate.value, seed, _drains(drain or (), specs), _catalogue_power())
+        choices = Choices(
+            *(mode.value, policy, estimate.value, seed, _drains(drain or (), specs), _catalogue_power()),
+            quotas=quotas,
+            half_life_s=rules.fair_half_life_s,
+            known_tenants_only=rules.known_tenants_only,
+        )
         spent = time.process_time()
         figures, decisions = replay(specs, tasks, choices, time.perf_counter, progress.placing)
         spent = time.process_time() - spent
@@ -185,6 +206,26 @@ def _drains(texts: Sequence[str], specs: Sequence[NodeSpec]) -> tuple[Drain, ...
     from fleetctl.scheduler.packing.drain import parse_drain
 
     return tuple(parse_drain(text, specs, expand) for text in texts)
+
+
+def _quotas(texts: Sequence[str], *, fleet: bool) -> dict[str, Quota]:
+    """Tenant -> what it may hold: of fleet.toml where the fleet is the real one, then what was said."""
+    from fleetctl.errors import UsageError
+    from fleetctl.scheduler.packing.tenancy import Quota
+
+    tenants = context.config().tenants if fleet else ()
+    found = {t.name: Quota(t.max_cards, t.max_leases, t.share) for t in tenants}
+    for text in texts:
+        name, _, rest = text.partition("=")
+        cards, _, share = rest.partition("/")
+        try:
+            most, weight = None if cards == "none" else float(cards), float(share or 1.0)
+        except ValueError:
+            most, weight = -1.0, 1.0
+        if not name or not (most is None or most >= 0) or not 0 < weight < float("inf"):
+            raise UsageError(f"--quota {text}: no quota", hint="--quota lab=64, lab=64/2 (share 2), lab=none/2")
+        found[name] = Quota(most, None, weight)
+    return found
 
 
 def _fleet() -> list[NodeSpec]:

@@ -131,7 +131,7 @@ class Line:
                         if order.keeps_turn and not dated:
                             _keep_turn(bucket, looked)
                         gangs += gang and bool(np.isfinite(made.at))
-                if allowed is None or gang:
+                if allowed is None or (gang and may is None):
                     continue  # no room at all: nor for the others of its class
                 looked += 1
             if looked < min(len(bucket.jobs), LOOKED_AT):

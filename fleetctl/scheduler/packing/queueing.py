@@ -6,15 +6,18 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from fleetctl.scheduler.packing.drain import Drain, DrainResult, displace
 from fleetctl.scheduler.packing.estimates import Estimator
-from fleetctl.scheduler.packing.line import Key, Line
+from fleetctl.scheduler.packing.line import Asker, Key, Line, Look
 from fleetctl.scheduler.packing.orders import Order
 from fleetctl.scheduler.packing.packer import Packer
 from fleetctl.scheduler.packing.promises import Ends
 from fleetctl.scheduler.packing.record import Decision, unwatched
 from fleetctl.scheduler.packing.state import Floats, Mask, Share
 from fleetctl.scheduler.packing.task import WHOLE, Task, TaskClass
+from fleetctl.scheduler.packing.tenancy import Tenancy
 from fleetctl.scheduler.packing.trust import Trust
 
 SAMPLES = 200  # of the fragments over time, at most
@@ -43,6 +46,20 @@ class QueueResult:
     fragments_milli: list[float] = field(default_factory=list)
 
 
+class _Remembered(Line):
+    """A line made for one look; who is promised a time as its first is remembered for the next."""
+
+    def __init__(self, packer: Packer, ends: Ends, order: Order, turns: set[int]) -> None:
+        super().__init__(packer, ends, order)
+        self._turns, self._keeps = turns, order.keeps_turn
+
+    def serve(self, now: float, asker: Asker) -> Look:
+        look = super().serve(now, asker)
+        if self._keeps:
+            self._turns.update([job for job, promise in look.promises if promise.at < np.inf][:1])
+        return look
+
+
 class Queue:
     """One replay. `run` plays it from the first arrival to the last end."""
 
@@ -54,10 +71,15 @@ class Queue:
         estimator: Estimator,
         clock: Callable[[], float],
         drains: Sequence[Drain] = (),
+        tenancy: Tenancy | None = None,
     ) -> None:
+        """tenancy: quotas hold and use counts against shares, as live; every look then sorts its line anew."""
+        self._tenancy = tenancy
+        self._turns: set[int] = set()  # who was first of its line and was promised a time, where the order keeps turns
         self._packer, self._tasks, self._order, self._estimator = packer, tasks, order, estimator
         self._clock = clock
         self._ends = Ends(packer)
+        self._nowhere: Mask = np.zeros(len(packer.nodes), dtype=np.bool_)
         self._lines: dict[str, Line] = {}
         self._running: dict[int, tuple[Task, Decision]] = {}
         self._left: dict[int, float] = {}  # seconds still to run of those a drain sent back
@@ -125,7 +147,9 @@ class Queue:
             if what == _END:
                 freed = self._end(number, at) or freed
             elif what == _ARRIVE:
-                if self._is_possible(self._order.kind(self._tasks[number])):
+                task = self._tasks[number]
+                never = self._tenancy is not None and self._tenancy.is_never(task)
+                if not never and self._is_possible(self._order.kind(task)):
                     arrived.add(self._enqueue(number))
                 else:
                     self.result.impossible.append(number)
@@ -151,7 +175,8 @@ class Queue:
         key = (0, 1, self._order.key(task.submit_s, self._trust.weigh(said), task.kind.cards, gang=gang))
         if line not in self._lines:
             self._lines[line] = Line(self._packer, self._ends, self._order)
-        self._lines[line].add(number, kind, key)
+        if self._tenancy is None:
+            self._lines[line].add(number, kind, key)
         self._places[number] = line, kind, key
         self._came.append(number)
         self._waiting_work += said * task.kind.cards
@@ -181,7 +206,8 @@ class Queue:
             if number in self._places:
                 line, kind, key = self._places[number]
                 first = (-1, 1, self._tasks[number].submit_s)
-                self._lines[line].move(number, kind, key, first)
+                if self._tenancy is None:
+                    self._lines[line].move(number, kind, key, first)
                 self._places[number] = line, kind, first
 
     def _end(self, number: int, at: float) -> bool:
@@ -191,6 +217,8 @@ class Queue:
         task, made = self._running.pop(number)
         self._packer.release(made.shares)
         self._ends.stop(number, made.shares)
+        if self._tenancy is not None:
+            self._tenancy.end(task, at)
         self.result.ended_s[number] = at
         said = self._said.pop(number)
         if task.duration_s is not None:
@@ -205,7 +233,8 @@ class Queue:
         self._possible.clear()
         for number, (line, kind, key) in list(self._places.items()):
             if not self._is_possible(kind):  # or a line that is served in turn would stand behind it for ever
-                self._lines[line].remove(number, kind, key)
+                if self._tenancy is None:
+                    self._lines[line].remove(number, kind, key)
                 self._forget(number)
                 self.result.impossible.append(number)
         for number, made in before.items():
@@ -214,6 +243,8 @@ class Queue:
                 again = self._running[number][1]
                 self._ends.start(number, again.shares, now + self._estimator.expect(self._tasks[number]))
         for number, end_s in result.homeless:
+            if self._tenancy is not None:
+                self._tenancy.end(self._tasks[number], now)
             if end_s is not None:
                 self._left[number] = end_s - now
             if self._is_possible(self._order.kind(self._tasks[number])):
@@ -223,8 +254,24 @@ class Queue:
         """Start what may start. arrived: nothing was given back, so only lines with arrivals can have changed."""
         starts = 0
         for line in self._lines if arrived is None else sorted(arrived):
-            starts += self._lines[line].serve(now, self).starts
+            starts += (
+                (self._lines[line] if self._tenancy is None else self._in_shares(line, now)).serve(now, self).starts
+            )
         return starts
+
+    def _in_shares(self, name: str, now: float) -> Line:
+        """The line as it stands now by what tenants used, without those whose quota holds them back."""
+        assert self._tenancy is not None
+        line, owed = _Remembered(self._packer, self._ends, self._order, self._turns), self._tenancy.owed(now)
+        for number, (place, kind, key) in self._places.items():
+            task = self._tasks[number]
+            if place != name or self._tenancy.is_over(task):
+                continue
+            hurried = key[0] < 0
+            turn = 0 if number in self._turns else 1
+            used = 0.0 if hurried else owed.get(task.tenant, 0.0)
+            line.add(number, kind, (key[0], turn, used, key[2], task.submit_s))
+        return line
 
     # ---- what a line asks
 
@@ -233,6 +280,8 @@ class Queue:
         return min(expected, self._left[job]) if job in self._left else expected
 
     def allowed(self, job: int) -> Mask | None:
+        if self._tenancy is not None and self._tenancy.is_over(self._tasks[job]):
+            return self._nowhere  # others of its tenant began in this look
         return None
 
     def ready(self, job: int) -> Callable[[Floats], None] | None:
@@ -242,6 +291,9 @@ class Queue:
         task, now = self._tasks[job], self._now
         self._forget(job)
         self._packer.apply(shares)
+        if self._tenancy is not None:
+            self._tenancy.begin(task, now)
+            self._turns.discard(job)
         runs = self._left.pop(job, task.duration_s)
         end = None if runs is None else now + runs
         made = Decision(task.name, now, shares, end)

@@ -20,11 +20,15 @@ from fleetctl.scheduler.packing.power import OPENB_CARDS, CardPower, PowerModel
 from fleetctl.scheduler.packing.queueing import Queue
 from fleetctl.scheduler.packing.record import Decision, unwatched
 from fleetctl.scheduler.packing.task import Task
+from fleetctl.scheduler.packing.tenancy import Quota, Tenancy
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the operator tries. power: by card model, beside what the openb models are known to draw."""
+    """What the operator tries. power: by card model, beside what the openb models are known to draw.
+
+    quotas: of tenants, which then hold in a queue, and fair share orders it as it does live; None: tenants are all one.
+    """
 
     mode: str = "fill"
     policy: str = ""
@@ -32,6 +36,9 @@ class Choices:
     seed: int = 0
     drains: tuple[Drain, ...] = ()
     power: Mapping[str, CardPower] | None = None
+    quotas: Mapping[str, Quota] | None = None
+    half_life_s: float = 604_800.0
+    known_tenants_only: bool = False
 
 
 def replay(
@@ -65,7 +72,11 @@ def replay(
         return {**head, **fill_figures(packer, filled)}, filled.decisions
     head["estimate"] = choices.estimate
     estimator = ESTIMATORS[choices.estimate]()
-    queued = Queue(packer, jobs, order, estimator, clock, choices.drains).run(watch)
+    tenancy = None
+    if choices.quotas:
+        tenancy = Tenancy(choices.quotas, choices.half_life_s, known_only=choices.known_tenants_only)
+        head["quotas"] = sorted(choices.quotas)
+    queued = Queue(packer, jobs, order, estimator, clock, choices.drains, tenancy).run(watch)
     return {**head, **queue_figures(packer, jobs, queued)}, queued.decisions
 
 
