@@ -474,8 +474,10 @@ class History:
         self.hosts.live.clear()
         self._see_processes()
         self.now += 400
-        self.engine()
-        self._all_hooks()
+        self.engine()  # may grant what waited for a card on which something ran without a lease
+        for _ in range(4):
+            self._all_hooks()
+            self.now += 400
         finish_ending(self.db, self.now)
 
     def _mark(self) -> Any:

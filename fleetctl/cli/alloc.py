@@ -48,7 +48,7 @@ def alloc(
     from fleetctl.model.lease import RequestState
     from fleetctl.operations import allocate, quote
     from fleetctl.store.leases import get_lease
-    from fleetctl.views.quotes import lease_line, quote_lines, quote_record, request_record
+    from fleetctl.views.quotes import lease_line, quote_lines, quote_record, readable, request_record
 
     request = asking.build_request(
         tenant=tenant,
@@ -105,7 +105,7 @@ def alloc(
     elif lease is not None:
         print_text(lease_line(lease))
     else:
-        print_text(f"{done.id} queued: {done.note}")
+        print_text(f"{done.id} queued: {readable(done).note}")
     if done.state is RequestState.QUEUED:
         say(f"`fleetctl queue` shows its place; `fleetctl release {done.id}` withdraws it")
     acting.warn_without_engine()

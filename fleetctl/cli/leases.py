@@ -62,13 +62,17 @@ def show(lease: Annotated[str, typer.Argument(help="id, or its start")], output:
 @app.command()
 def renew(
     lease: Annotated[str, typer.Argument(help="id, or its start")],
-    until: Annotated[str, typer.Option("--until", help="new end: 8h from now, or a time; none: open")],
+    until: Annotated[str, typer.Option("--until", help="new end: 8h from now, or a time; none: open")] = "",
+    length: Annotated[str, typer.Option("--for", help="how long from now: 8h, 3d, none")] = "",
 ) -> None:
     """Keep a lease longer, or end it sooner than agreed."""
+    from fleetctl.errors import UsageError
     from fleetctl.operations import renew as keep
     from fleetctl.views.quotes import lease_line
 
     now = context.now()
-    end_at = None if until == "none" else moment(until, now)
+    if bool(until) == bool(length):
+        raise UsageError("say when it ends", hint="--for 8h, or --until 22:00; none: open")
+    end_at = None if "none" in (until, length) else moment(until or length, now)
     with context.database(write=True) as db:
         print_text(lease_line(keep(db, lease, acting.who(), now=now, end_at=end_at, config=context.config())))

@@ -402,7 +402,7 @@ def unreserve(db: Connections, reservation: str, who: Actor, *, now: float) -> N
     """Give a reservation back. Raises NotFoundError when it is not planned."""
     with db.write(durable=True) as conn:
         if not close_reservation(conn, reservation, "cancelled"):
-            raise NotFoundError(f"no planned reservation {reservation}", hint="`fleetctl reserve list` shows them")
+            raise NotFoundError(f"no planned reservation {reservation}", hint="`fleetctl reserve` shows them")
         append_audit(conn, int(now), who, "unreserve", reservation, {})
 
 

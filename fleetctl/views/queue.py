@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 
 from fleetctl.config.schema import Config
 from fleetctl.inventory.inventory import Inventory
@@ -25,16 +24,17 @@ from fleetctl.store.requests import list_queue, list_queue_outside, list_request
 from fleetctl.store.reservations import list_reservations
 from fleetctl.views.column import Column, Table
 from fleetctl.views.leases import RequestRow
+from fleetctl.views.quotes import readable
 from fleetctl.views.units import show_moment
 
 
 def load_line(conn: sqlite3.Connection, config: Config, now: float, *, past: bool = False) -> list[RequestRow]:
     """The line in the order it is served (class, fair share, age); with `past`, then what was answered, newest first."""
     line = in_order(list_queue(conn), fair_use(conn, config, int(now)), config, load_turns(conn), int(now))
-    rows = [RequestRow(_readable(request), place, now) for place, request in enumerate(line, 1)]
+    rows = [RequestRow(readable(request), place, now) for place, request in enumerate(line, 1)]
     # Ours that another scheduler serves stand once, under the name they have here.
     outside = list_queue_outside(conn)
-    rows += [RequestRow(_readable(request), None, now) for request in outside]
+    rows += [RequestRow(readable(request), None, now) for request in outside]
     if past:
         waiting = {r.id for r in (*line, *outside)}
         rows += [RequestRow(r, None, now) for r in list_requests(conn) if r.id not in waiting]
@@ -55,15 +55,6 @@ def waiting_elsewhere(job: OutsideJob) -> Request:
         cls="",
         note=job.reason or job.state,
     )
-
-
-def _readable(request: Request) -> Request:
-    """A moment inside a note is epoch seconds in the store, so that every reader sees its own time zone."""
-    head, mark, tail = request.note.rpartition("can start at ")
-    if not mark or not tail.isdecimal():
-        return request
-    at = datetime.fromtimestamp(int(tail)).astimezone().strftime("%Y-%m-%d %H:%M %z")
-    return replace(request, note=f"{head}{mark}{at}")
 
 
 RESERVATION_COLUMNS: tuple[Column[Reservation], ...] = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
 from fleetctl.i18n import _
@@ -89,9 +90,18 @@ def lease_record(lease: Lease) -> dict[str, Any]:
     return raw
 
 
+def readable(request: Request) -> Request:
+    """A moment inside a note is epoch seconds in the store, so that every reader sees its own time zone."""
+    head, mark, tail = request.note.rpartition("can start at ")
+    if not mark or not tail.isdecimal():
+        return request
+    at = datetime.fromtimestamp(int(tail)).astimezone().strftime("%Y-%m-%d %H:%M %z")
+    return replace(request, note=f"{head}{mark}{at}")
+
+
 def request_record(request: Request, lease: Lease | None) -> dict[str, Any]:
     """A request and what it got, for machines."""
-    raw = asdict(request)
+    raw = asdict(readable(request))
     for name in ("submitted_at", "start_at", "latest_start_at", "decided_at"):
         raw[name] = moment(raw[name])
     raw["lease"] = lease_record(lease) if lease else None
