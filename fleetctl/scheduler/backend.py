@@ -194,6 +194,9 @@ class Backend(Protocol):
     async def find(self, mark: str) -> str:
         """The job with that mark, also one that ended lately; "" when there is none."""
 
+    async def fates(self, jobs: Sequence[str]) -> Mapping[str, str]:
+        """What became of jobs that are over: cancelled, preempted, timeout ... Those it forgot already are missing."""
+
     async def set_end(self, job: str, start_at: int, end_at: int | None) -> None:
         """Let a running job last until then; None: as long as it may."""
 

@@ -12,7 +12,7 @@ from fleetctl.inventory.inventory import Inventory
 from fleetctl.model.outside import OutsideJob, OutsideWindow
 from fleetctl.scheduler.backend import Backend, BackendJob, BackendNode, BackendView
 from fleetctl.scheduler.ordering import carry_out, match_windows, order_ends
-from fleetctl.scheduler.outside_leases import LATE_S, match_jobs, serve
+from fleetctl.scheduler.outside_leases import LATE_S, ask_fates, match_jobs, serve
 from fleetctl.scheduler.telling import look, tell
 from fleetctl.store.connections import Connections
 from fleetctl.store.outside import (
@@ -71,7 +71,8 @@ class Lane:
         self._nodes = view.nodes
         self._keep(view)
         self.silent = False
-        for job in match_jobs(self._db, self._config, self.name, view, began):
+        fates = await ask_fates(self._db, self._backend, view)
+        for job in match_jobs(self._db, self._config, self.name, view, began, fates):
             with contextlib.suppress(FleetctlError):  # found again at the next round
                 await self._backend.cancel(job)
         order_ends(self._db, self.name, int(self._clock.now()))

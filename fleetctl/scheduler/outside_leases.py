@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from fleetctl.config.schema import Config
 from fleetctl.errors import (
@@ -36,6 +37,7 @@ from fleetctl.store.requests import decide_request, get_request, note_request
 ATTEMPTS = 3
 LATE_S = 30  # on top of a command's own limit: so long a submit that was cut off may still come to effect
 AGAIN_S = 30  # a cancelled job may take so long to leave its nodes
+FATES = 200  # jobs asked about in one question
 _CANCELLED = "cancelled"
 _LOST = (UnreachableError, TimedOutError, ParseError)  # nobody knows whether it was done
 
@@ -201,9 +203,29 @@ async def _move_end(db: Connections, backend: Backend, row: OutsideRequest, now:
             append_audit(conn, now, _who(row), verb, lease.id, {"job": row.job, "end_at": row.end_at, "why": answer})
 
 
-def match_jobs(db: Connections, config: Config, backend: str, view: BackendView, began: int) -> list[str]:
+async def ask_fates(db: Connections, backend: Backend, view: BackendView) -> Mapping[str, str]:
+    """What became of jobs of leases that this round does not show any more. Asked for only when there are some."""
+    there = {job.id for job in view.jobs}
+    with db.read() as conn:
+        rows = list_outside_requests(conn, backend=backend.name)
+    gone = [row.job for row in rows if row.state == "told" and row.job and row.job not in there]
+    try:
+        return await backend.fates(gone[:FATES]) if gone else {}
+    except FleetctlError:
+        return {}  # nice to know: the lease ends without it
+
+
+def match_jobs(
+    db: Connections,
+    config: Config,
+    backend: str,
+    view: BackendView,
+    began: int,
+    fates: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
     """Compare the round's jobs with what was asked for; jobs with a mark of ours that must not be there (a second one for
-    the same request, one of a request that is over) are returned. began: when the round's question was asked."""
+    the same request, one of a request that is over) are returned. began: when the round's question was asked; fates: what
+    became of jobs that are gone, where it is known."""
     marked: dict[str, list[BackendJob]] = {}
     for job in view.jobs:
         if job.mark:
@@ -220,7 +242,7 @@ def match_jobs(db: Connections, config: Config, backend: str, view: BackendView,
         own = next((j for j in mine if j.id == row.job), None)
         over += [j.id for j in mine if row.job and j.id != row.job]
         if row.job:
-            _follow(db, config, row, own, began, now)
+            _follow(db, config, row, own, began, now, fates.get(row.job, ""))
     return over
 
 
@@ -247,7 +269,9 @@ def next_step(
     return "follow" if active and moved and row.end_at is None else ""
 
 
-def _follow(db: Connections, config: Config, row: OutsideRequest, job: BackendJob | None, began: int, now: int) -> None:
+def _follow(
+    db: Connections, config: Config, row: OutsideRequest, job: BackendJob | None, began: int, now: int, fate: str
+) -> None:
     def step(conn: sqlite3.Connection) -> tuple[str, Request | None, Lease | None]:
         request, lease = get_request(conn, row.request), get_lease(conn, lease_id(row.request))
         return next_step(row, job, request, lease, began), request, lease
@@ -262,7 +286,7 @@ def _follow(db: Connections, config: Config, row: OutsideRequest, job: BackendJo
         with db.write() as conn:
             what, request, lease = step(conn)
             if what == "gone":
-                _gone(conn, config, row, request, lease, now)
+                _gone(conn, config, row, request, lease, now, fate)
             elif what == "wait" and job is not None:
                 note_request(conn, row.request, _waits(row, job))
             elif what == "grant" and job is not None and request is not None:
@@ -295,11 +319,12 @@ def _gone(
     request: Request | None,
     lease: Lease | None,
     now: int,
+    fate: str,
 ) -> None:
-    """The job is not there any more."""
+    """The job is not there any more. fate: what became of it, "" where nobody says."""
     if not set_outside_request(conn, row, replace(row, state="over", end_at=None)):
         return
-    why = f"job {row.job} is over in {row.backend}"
+    why = f"job {row.job} is over in {row.backend}" + (f": {fate}" if fate else "")
     if lease is not None and lease.state is LeaseState.ACTIVE:
         end(conn, config, lease.id, now, _who(row), why)
     elif request is not None and decide_request(

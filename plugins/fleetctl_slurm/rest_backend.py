@@ -233,6 +233,13 @@ class RestBackend:
 
         return next(iter(await self._rest.each("jobs/?flags=ALL", "jobs", JOB_KEYS, with_mark)), "")
 
+    async def fates(self, jobs: Sequence[str]) -> dict[str, str]:
+        def named(one: One) -> tuple[str, str] | None:
+            job = read_job(one, self._host, ended=True)
+            return (job.id, job.state) if job is not None and job.id in jobs else None
+
+        return dict(await self._rest.each("jobs/?flags=ALL", "jobs", JOB_KEYS, named))
+
     async def set_end(self, job: str, start_at: int, end_at: int | None) -> None:
         limit = _INFINITE if end_at is None else _set(minutes(end_at - start_at))
         await self._change("POST", f"job/{self._job(job)}", {"time_limit": limit})

@@ -37,6 +37,7 @@ class Cluster:
         self.error: FleetctlError | None = None
         self.asked: list[str] = []
         self.wanted: list[Allocation] = []
+        self.over: dict[str, str] = {}  # what became of jobs that are gone
         self.count = 6
         self.lose = False  # with an error: a submit is carried out, its answer lost
 
@@ -116,6 +117,10 @@ class Cluster:
     async def find(self, mark: str) -> str:
         self._ask("find")
         return next((j.id for j in self.jobs.values() if j.mark == mark), "")
+
+    async def fates(self, jobs: Sequence[str]) -> dict[str, str]:
+        self._ask("fates")
+        return {job: self.over[job] for job in jobs if job in self.over}
 
     async def set_end(self, job: str, start_at: int, end_at: int | None) -> None:
         self._ask("set_end")

@@ -90,7 +90,7 @@ async def test_whole_nodes_and_a_job_cancelled_there(bed: Bed, desk: Desk) -> No
     with desk.db.read() as conn:
         lease = get_lease(conn, lease.id)
     assert lease is not None
-    assert (lease.state, lease.ended_why) == (LeaseState.ENDED, f"job {row.job} is over in slurm@osl")
+    assert (lease.state, lease.ended_why) == (LeaseState.ENDED, f"job {row.job} is over in slurm@osl: cancelled")
 
 
 async def test_a_crash_between_sbatch_and_its_record_submits_once(bed: Bed, desk: Desk) -> None:

@@ -85,6 +85,8 @@ async def test_its_verbs(bed: Bed, desk: Desk, rest: RestBackend) -> None:
     await rest.set_end(job, int(time.time()), int(time.time()) + 7200)
     assert bed("squeue", "-h", "-j", job, "-o", "%l") == "2:00:00"
     await rest.cancel(job)
+    bed.wait(lambda: not bed("squeue", "-h", "-j", job))
+    assert await rest.fates([job, "987654"]) == {job: "cancelled"} == await desk.backend.fates([job, "987654"])
     start = int(time.time()) + 600
     if Capability.RESERVE in able:
         name = await rest.reserve("r-1", ["osl-h100-02"], start, start + 600, users=(), maint=True)

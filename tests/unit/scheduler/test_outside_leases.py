@@ -106,11 +106,13 @@ async def test_a_job_that_ends_there_ends_the_lease_without_hooks_of_ours(fleet:
     await lane.round()
     await clock.advance(5)
     del cluster.jobs["7"]
+    cluster.over["7"] = "preempted"
+    assert "fates" not in cluster.asked, "asked for only when there is something to ask"
     await lane.round()
     with fleet.db.read() as conn:
         lease = get_lease(conn, state_of(fleet, request).lease or "")
     assert lease is not None
-    assert (lease.state, lease.ended_why) == (LeaseState.ENDED, f"job 7 is over in {NAME}")
+    assert (lease.state, lease.ended_why) == (LeaseState.ENDED, f"job 7 is over in {NAME}: preempted")
 
 
 async def test_withdrawn_lapsed_or_cancelled_there(fleet: SchedulerFleet) -> None:
