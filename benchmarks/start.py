@@ -1,22 +1,33 @@
-"""What a command costs before and while it answers: `--help` against importing Typer, `status` and `nodes` at fleet size.
+"""What a command costs before and while it answers: `--help` against importing Typer, `status` and `nodes` at fleet size,
+and how soon the console has painted.
 
     python benchmarks/start.py [--hosts 12500] [--runs 7]
 
 Makes a fleet of its own in a temporary directory: hosts x 8 cards x 16 metrics, four rounds. Whole processes, CPU and
 wall seconds; the minimum of the runs, because other work on the machine only ever adds. The peer for `nodes` reads the
-same cards with plain sqlite3 into a list, in the same interpreter, and draws nothing.
+same cards with plain sqlite3 into a list, in the same interpreter, and draws nothing; that for the console imports
+Textual and draws nothing. The console runs on a pseudo-terminal of 200x50, on a fleet file that also declares a rack
+for every eight hosts, beside an engine that holds the lock and does nothing. frame: title and keys are there; fleet: so
+are the states of all nodes, from the database; left: from `q` pressed at the frame, while the fleet is read, to the end.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import os
+import pty
 import random
 import resource
+import select
+import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from pathlib import Path
 
@@ -81,6 +92,61 @@ def make_fleet(folder: Path, hosts: int, rounds: int = 4) -> Path:
     return config
 
 
+def add_racks(config: Path, hosts: int) -> Path:
+    """The same fleet with a rack for every eight hosts, in a file of its own beside it."""
+    racks = [
+        f'[[racks]]\nname = "r{n // 8:04}"\nsite = "{"a" if n <= hosts * 3 // 5 else "b"}"\n'
+        f'nodes = "gpu[{n:05}-{min(n + 7, hosts):05}]"\npower_budget_w = 60000.0\n'
+        for n in range(1, hosts + 1, 8)
+    ]
+    beside = config.with_name("racks.toml")
+    beside.write_text(config.read_text() + "".join(racks))
+    return beside
+
+
+def paint(config: Path, hosts: int, leave: bool) -> dict[str, tuple[float, float]]:
+    """(CPU, wall) seconds until the frame and until the fleet stands on the screen; with leave until `q` ended it."""
+    began = time.perf_counter()
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LC_ALL="C.UTF-8")
+        os.execv(sys.executable, [sys.executable, "-m", "fleetctl", "-C", str(config)])
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+    found, screen, wanted = {}, b"", {"frame": b"Overview", "fleet": f"{hosts:,}".encode()}
+    with contextlib.suppress(OSError):  # a pseudo-terminal whose child has gone
+        while wanted or leave:
+            if select.select([fd], [], [], 60.0)[0]:
+                screen += os.read(fd, 1 << 16)
+            spent = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+            now = sum(map(int, spent)) / os.sysconf("SC_CLK_TCK"), time.perf_counter() - began
+            for name in [name for name, word in wanted.items() if word in screen]:
+                found[name] = now
+                del wanted[name]
+                if leave and name == "frame":
+                    os.write(fd, b"q")
+    if leave:
+        found["left"] = 0.0, time.perf_counter() - began - found["frame"][1]
+    else:
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(fd)
+    return found
+
+
+def measure_console(config: Path, hosts: int, runs: int, environ: dict[str, str]) -> None:
+    from fleetctl.engine.lock import EngineLock
+
+    textual = [measure([sys.executable, "-c", "import textual.app"], environ) for _run in range(runs)]
+    print(f"{'import textual.app':36} {min(c for c, _w in textual):8.3f} {min(w for _c, w in textual):9.3f}")
+    with EngineLock(config.with_name("fleet.db")):
+        painted = [paint(config, hosts, leave=False) for _run in range(runs)]
+        left = [paint(config, hosts, leave=True)["left"][1] for _run in range(runs)]
+    for name in ("frame", "fleet"):
+        cpu, wall = (min(run[name][place] for run in painted) for place in (0, 1))
+        print(f"{'console: ' + name:36} {cpu:8.3f} {wall:9.3f} {statistics.median(r[name][1] for r in painted):12.3f}")
+    print(f"{'console: left':36} {'':8} {min(left):9.3f} {statistics.median(left):12.3f}")
+
+
 def measure(command: list[str], environ: dict[str, str]) -> tuple[float, float]:
     """(CPU seconds, wall seconds) of one run."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -116,6 +182,10 @@ def main() -> None:
             best[name] = min(cpu for cpu, _wall in runs)
             walls = [wall for _cpu, wall in runs]
             print(f"{name:36} {best[name]:8.3f} {min(walls):9.3f} {statistics.median(walls):12.3f}")
+        racks = add_racks(config, options.hosts)
+        runs = [measure([*fleetctl, "-C", str(racks), "status"], environ) for _run in range(options.runs)]
+        print(f"{'fleetctl status, with racks':36} {min(c for c, _w in runs):8.3f} {min(w for _c, w in runs):9.3f}")
+        measure_console(racks, options.hosts, options.runs, environ)
         print(f"--help / import typer, CPU: {best['fleetctl --help'] / best['import typer']:.2f}")
 
 

@@ -79,6 +79,7 @@ class Console(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(key, f"mode('{mode}')", title, show=False) for key, mode, title in TABS),
         Binding("q", "quit", "quit"),
+        Binding("ctrl+c", "quit", show=False),  # what everybody's fingers do; a selected text is copied first
         Binding("ctrl+p", "command_palette", "palette", show=False),
     ]
 

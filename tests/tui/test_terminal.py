@@ -96,6 +96,20 @@ class Terminal:
         return os.waitstatus_to_exitcode(status)
 
 
+@pytest.mark.parametrize("key", [b"q", b"\x03"])
+def test_it_leaves_from_the_first_frame_on(tmp_path: Path, key: bytes) -> None:
+    path = tmp_path / "fleet.db"
+    stored_fleet.fill(path, hosts=48, rounds=1)
+    (tmp_path / "fleet.toml").write_text(FLEET.format(path=path))
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    command = [sys.executable, "-m", "fleetctl", "-C", str(tmp_path / "fleet.toml")]
+    with EngineLock(path), Terminal(command, environ, 120, 36) as terminal:
+        terminal.until("Overview")
+        terminal.press(key)  # the fleet is being read
+        assert terminal.ended() == 0
+    assert b"\x1b[?1049l" in terminal.raw
+
+
 @pytest.mark.parametrize("extra", [{"COLORTERM": "truecolor"}, {"NO_COLOR": "1"}])
 def test_from_the_command_line_to_a_node_and_out(tmp_path: Path, extra: dict[str, str]) -> None:
     path = tmp_path / "fleet.db"
