@@ -1,7 +1,7 @@
 """The slow lane at scale: 2,000 Redfish, 4,000 SNMP and 500 Modbus sources, each every 10 s, on loopback.
 
     python benchmarks/facility.py [--seconds 30] [--share 1.0] [--only bmc,pdu,meter] [--hanging 0.05] [--plain]
-                                  [--huge 64] [--profile FILE]
+                                  [--huge 64] [--asyncio] [--profile FILE]
 
 Redfish over TLS with an address of its own each and Modbus are served by `facility_peers.py`, SNMP by net-snmp's own
 snmpd (Debian: snmpd), all in processes of their own. Measured is the CPU time and memory of the collecting process,
@@ -243,8 +243,11 @@ def main() -> None:
     parser.add_argument("--hanging", type=float, default=0.0, help="part that never answers")
     parser.add_argument("--huge", type=int, default=0, help="services beside them that answer with 100 MB")
     parser.add_argument("--plain", action="store_true", help="Redfish without TLS")
+    parser.add_argument("--asyncio", action="store_true", help="on asyncio's own loop where uvloop is installed")
     parser.add_argument("--profile", default="", help="write cProfile's figures of the loop's thread")
     given = parser.parse_args()
+    if given.asyncio:
+        sys.modules["uvloop"] = None  # type: ignore[assignment]  # importing it fails from here on
     logging.getLogger("fleetctl.facility").setLevel(logging.ERROR)  # the hanging ones are told of in the figures
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
