@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from fleetctl.facility.quantity import canonical
 
 YEAR_S = 365 * 86_400
 # Where the IT side is metered, the level nearest to the whole load first: a level further down misses what hangs
@@ -136,22 +135,12 @@ def ratio(
     return Ratio(value, flag, whole, used, category, coverage)
 
 
-def ratio_of_sums(parts: Sequence[tuple[float | None, float | None]]) -> Ratio:
-    """Of hours, halls or sites: energies added first, divided once. The mean of ratios weighs an idle hour too much."""
-    return ratio([p[0] for p in parts], [p[1] for p in parts])
-
-
 def it_level(levels: Mapping[str, float | None]) -> str | None:
     """Which metered level of the IT load to take: the one that misses least; one that is silent is passed over."""
     for name in IT_LEVELS:
         if levels.get(name) is not None:
             return name
     return None
-
-
-def in_watts(values: Sequence[tuple[float | None, str]]) -> list[float | None]:
-    """Powers of mixed units (W, kW, tenths of kW) in watts."""
-    return [None if v is None else canonical(v, unit)[0] for v, unit in values]
 
 
 def window_label(seconds: float, coverage: float) -> str:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetctl.facility import pue
+from fleetctl.facility.quantity import canonical
 
 HALL_A = 812.5
 T0 = 1760000000
@@ -47,8 +48,8 @@ def test_a_32_bit_counter_far_from_its_end_is_reset_too() -> None:
 
 
 def test_hours_and_halls_are_added_before_dividing() -> None:
-    assert r4(pue.ratio_of_sums([(30, 20), (30, 20), (600, 500)]).value) == 1.2222
-    assert r4(pue.ratio_of_sums([(812.5, 650.0), (90.0, 50.0)]).value) == 1.2893
+    assert r4(pue.ratio([30, 30, 600], [20, 20, 500]).value) == 1.2222
+    assert r4(pue.ratio([812.5, 90.0], [650.0, 50.0]).value) == 1.2893
 
 
 def test_a_counter_bridges_a_gap_and_power_does_not() -> None:
@@ -60,8 +61,8 @@ def test_a_counter_bridges_a_gap_and_power_does_not() -> None:
 
 
 def test_units_are_mixed() -> None:
-    facility = pue.in_watts([(812500.0, "W"), (12.5, "kW")])
-    it = pue.in_watts([(325000.0, "W"), (3250.0, "0.1 kW")])
+    facility = [canonical(812500.0, "W")[0], canonical(12.5, "kW")[0]]
+    it = [canonical(325000.0, "W")[0], canonical(3250.0, "0.1 kW")[0]]
     assert r4(pue.ratio(facility, it).value) == 1.2692
 
 
