@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-
 YEAR_S = 365 * 86_400
 # Where the IT side is metered, the level nearest to the whole load first: a level further down misses what hangs
 # between. Exactly one level is used; the same load is never added twice.
