@@ -7,7 +7,7 @@ reads the store.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -26,7 +26,7 @@ from fleetctl.scheduler.packing.promises import Ends, Promise
 from fleetctl.scheduler.packing.state import Floats, Ints, Mask, Share
 from fleetctl.scheduler.packing.task import TaskClass
 from fleetctl.scheduler.placement.feasible import is_own, overlap, why_never, why_not
-from fleetctl.scheduler.placement.snapshot import CardView, NodeView, Placement, Refusals, Snapshot, Window
+from fleetctl.scheduler.placement.snapshot import CardView, NodeView, Placement, Refusals, Snapshot, Window, stray_words
 
 Held = tuple[tuple[Share, ...], float, float, tuple[str, ...]]  # shares, end, start, names shown to people
 
@@ -61,7 +61,7 @@ class FleetCore:
         self._job_of: dict[str, int] = {}
         self._name_of: dict[int, str] = {}
         self._windowed: dict[int, tuple[Window, ...]] = {}
-        self._working: tuple[Ints, Ints, Sequence[str]] = (_NONE, _NONE, ())  # node, card, who works there
+        self._working: tuple[Ints, Ints, Sequence[tuple[str, str, int, str]]] = (_NONE, _NONE, ())  # node, card, who
         self._known: Mask = np.array([node.most_cards is not None for node in self._views], dtype=np.bool_)
         self._away: Mask = np.zeros(len(self._views), dtype=np.bool_)
         self._repair: Mask = np.zeros(len(self._views), dtype=np.bool_)
@@ -207,25 +207,22 @@ class FleetCore:
 
     # ---- what changes about nodes
 
-    def set_working(self, working: Iterable[tuple[str, str, str]]) -> None:
-        """The cards on which something works, leases or not: host, card, who in words."""
-        found = [
-            (number, place, words)
-            for host, card, words in working
-            if (number := self._numbers.get(host)) is not None and (place := self._cards[number].get(card)) is not None
-        ]
-        nodes, places = (np.array([row[column] for row in found], dtype=np.int64) for column in (0, 1))
-        self._working = (nodes, places, [words for _, _, words in found])
+    def set_working(self, working: Sequence[tuple[str, str, int, str]]) -> None:
+        """The cards on which something works, leases or not: host, card, pid, user."""
+        numbers, cards = self._numbers, self._cards
+        nodes = [numbers.get(host, -1) for host, *_ in working]
+        places = [cards[n].get(row[1], -1) if n >= 0 else -1 for n, row in zip(nodes, working, strict=True)]
+        self._working = (np.array(nodes, dtype=np.int64), np.array(places, dtype=np.int64), working)
 
     def strays(self) -> dict[str, dict[str, str]]:
         """Host -> card -> who works there, though nobody holds the card."""
-        nodes, places, words = self._working
+        nodes, places, working = self._working
         found: dict[str, dict[str, str]] = {}
-        for at in np.flatnonzero(self.ends.unheld(nodes, places)).tolist():
+        for at in np.flatnonzero((places >= 0) & self.ends.unheld(nodes, places)).tolist():
             number, place = int(nodes[at]), int(places[at])
             if self.packer.card_milli(number)[place] == WHOLE and not self.packer.taken_alone[number]:
                 node = self._views[number]
-                found.setdefault(node.host, {})[node.cards[place].key] = words[at]
+                found.setdefault(node.host, {})[node.cards[place].key] = stray_words(*working[at][2:])
         return found
 
     def set_node(self, node: NodeView) -> None:

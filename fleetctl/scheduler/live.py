@@ -16,6 +16,7 @@ from fleetctl.model.states import Admin, Reach
 from fleetctl.scheduler.packing.task import TaskClass
 from fleetctl.scheduler.picture import HeldCard, Picture
 from fleetctl.scheduler.placement import CardView, ChipFacts, NodeView, Snapshot, Window
+from fleetctl.scheduler.placement.snapshot import stray_words
 from fleetctl.scheduler.power import load_power
 from fleetctl.store.capacity import (
     HostFact,
@@ -69,9 +70,9 @@ def load_snapshot(
                 nodes[host] = replace(node, cards=tuple(views), held_by=tuple(sorted(leases[host])), exclusive=alone)
         limits, at, warm = load_power(conn, inventory, config, now)
         strays: dict[str, dict[str, str]] = defaultdict(dict)
-        for host, card, words in working_cards(conn, config):
+        for host, card, pid, user in working_cards(conn, config):
             if card not in held.get(host, ()) and HOST_SLOT not in held.get(host, ()):
-                strays[host][card] = words
+                strays[host][card] = stray_words(pid, user)
         for node in with_conditions(conn, nodes, config, now, warm, lambda host: host in held, strays=strays):
             nodes[node.host] = node
         return replace(snapshot, nodes=nodes, limits=limits, limits_at=at)
@@ -125,15 +126,10 @@ def asked_lately(conn: sqlite3.Connection, max_cards: int) -> tuple[tuple[TaskCl
     return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0].cards, item[0].milli)))
 
 
-def working_cards(conn: sqlite3.Connection, config: Config) -> list[tuple[str, str, str]]:
-    """(host, card, who works there in words); nothing where such processes are to be ignored."""
+def working_cards(conn: sqlite3.Connection, config: Config) -> list[tuple[str, str, int, str]]:
+    """(host, card, pid, user) of cards on which something works; nothing where such processes are to be ignored."""
     rules = config.scheduling
-    if rules.stray_processes == "ignore":
-        return []
-    return [
-        (host, card, f"process {pid}{f' of {user}' if user else ''} runs there without a lease")
-        for host, card, pid, user in list_working_cards(conn, rules.drain_ignores)
-    ]
+    return [] if rules.stray_processes == "ignore" else list_working_cards(conn, rules.drain_ignores)
 
 
 def with_conditions(

@@ -209,13 +209,14 @@ def processes_mark(conn: sqlite3.Connection) -> tuple[int, int, int]:
 def list_working_cards(conn: sqlite3.Connection, ignored: Collection[str] = ()) -> list[tuple[str, str, int, str]]:
     """(host, card, pid, user) of every card on which a process works, the one with the lowest number."""
     where, names = is_work(conn, ignored)
-    rows = conn.execute(
-        "SELECT h.name, w.device, w.pid, w.user FROM (SELECT p.host, p.device, MIN(p.pid) AS pid,"
-        f" COALESCE(p.user, '') AS user FROM processes p WHERE {where} GROUP BY p.host, p.device) w"
-        " JOIN hosts h ON h.id = w.host",
-        names,
-    )
-    return rows.fetchall()
+    hosts: dict[int, str] = dict(conn.execute("SELECT id, name FROM hosts").fetchall())
+    found: dict[tuple[int, str], tuple[str, str, int, str]] = {}
+    for host, device, pid, user in conn.execute(  # in order of the primary key: the lowest number comes first
+        f"SELECT p.host, p.device, p.pid, p.user FROM processes p WHERE {where} ORDER BY p.host, p.pid, p.device", names
+    ):
+        if (host, device) not in found:
+            found[host, device] = (hosts[host], device, pid, user or "")
+    return list(found.values())
 
 
 def count_card_processes(conn: sqlite3.Connection, ignored: Collection[str] = ()) -> dict[tuple[str, str], int]:

@@ -43,6 +43,11 @@ class CardView:
         return 0 if self.why_not or self.stray else self.free_milli
 
 
+def stray_words(pid: int, user: str) -> str:
+    """What is said of a process that works on a card without a lease."""
+    return f"process {pid}{f' of {user}' if user else ''} runs there without a lease"
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A time in which a node is spoken for. tenant: whose reservation, "" for maintenance; id: of the reservation."""
