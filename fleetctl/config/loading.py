@@ -66,7 +66,7 @@ def parse_config(raw: bytes, name: str = "fleet.toml", base: Path | None = None)
         ) from error
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is one; so is a number of 5,000 digits
         line_match = re.search(r"at line (\d+)", str(error))
         where = f"{name}:{line_match[1]}" if line_match else name
         raise ConfigError(f"{where}: not valid TOML: {error}", hint="fleet.example.toml shows every setting") from error

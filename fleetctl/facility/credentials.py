@@ -78,7 +78,7 @@ def parse_credentials(text: str, host: str = "", where: str = "credentials") -> 
     if stripped.startswith("{"):
         try:
             data = json.loads(stripped)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise UsageError(f"{where} is not valid JSON", hint=_FORMS) from None
     elif "=" in stripped:
         try:

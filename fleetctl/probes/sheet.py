@@ -5,6 +5,7 @@ Keys, plausibility and the limit on findings live here, so that no parser can ge
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -80,6 +81,18 @@ class Card:
             self.states[name] = value[:200]
 
 
+_BLANKS = 200  # in a row, more than any tool pads with
+_EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){19}(?:[ \t]*\n)*+")
+
+
+def squeeze(text: str) -> str:
+    """Text without endless blanks and empty lines: patterns that skip blanks would cost the square of such a run."""
+    for blank in " \t":
+        if blank * _BLANKS in text:
+            text = re.sub(f"{blank}{{{_BLANKS},}}", blank * _BLANKS, text)
+    return _EMPTY_LINES.sub("\n" * 20, text)
+
+
 class Sheet:
     """Everything one output says, collected."""
 
@@ -106,7 +119,7 @@ class Sheet:
             self.find(FindingKind.MISSING_TOOL, "no such tool on the host", output.stderr)
         elif output.outcome in (Outcome.TIMEOUT, Outcome.HUNG):
             self.find(FindingKind.TOOL_HUNG, "the tool did not end in time", output.stderr or text)
-        text = clean(text)
+        text = squeeze(clean(text))
         low = (text[:400] + output.stderr[:400]).lower()
         if output.outcome is Outcome.DONE and output.exit_status == 127 and "not found" in low and len(text) < 400:
             self.find(FindingKind.MISSING_TOOL, "no such tool on the host", output.stderr or text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleetctl.facility.quantity import canonical, number, plausible
 from fleetctl.model.facility import Measurement, PointState, SourceFinding, SourceTrouble, Unknown
@@ -98,6 +98,8 @@ def tell(
     unknown: list[Unknown] = []
     findings: list[SourceFinding] = []
     for one in objects:
+        if not one.key.isprintable() or not one.units.isprintable():
+            one = replace(one, key=clean(one.key), units=clean(one.units))
         where = clean(one.name or one.description or one.key)[:200]
         raw = "null" if one.value is None else clean(str(one.value)[:80])
         binary = one.kind in BINARY

@@ -58,10 +58,10 @@ _RAS = {
     "mem errors uncorrectable": "memory_uncorrectable",
     "gpu memory errors uncorrectable": "memory_uncorrectable",
 }
-_UNIT = re.compile(r"\s*\(([^)]*)\)\s*$")
+_UNIT = re.compile(r"\s{0,16}\(([^()]{0,64})\)\s{0,16}$")
 _UNITS = {"celsius degree": "C", "celsius": "C", "℃": "C", "°c": "C", "c": "C", "w": "W", "mhz": "MHz", "mib": "MiB",
           "%": "%", "j": "J", "mj": "mJ"}  # fmt: skip
-_TILE = re.compile(r"(Tile|Fan|Sub-?device)\s*(\d{1,3})\s*:\s*([^;,]+)", re.IGNORECASE)
+_TILE = re.compile(r"(Tile|Fan|Sub-?device)\s*(\d{1,3})\s*:\s*([^;,]{1,200})", re.IGNORECASE)
 _SUMS = frozenset(
     {"power_w", "mem_used_bytes", "mem_total_bytes", "ecc_corrected_total", "ecc_uncorrected_total", "energy_j"}
 )

@@ -134,7 +134,7 @@ def count_cards(text: str) -> int | None:
         if match is None or match[1].lower() not in ACCELERATORS:
             continue
         name, kind, number = match[1].lower(), match[2], match[3]
-        if number is None and kind is not None and kind.isdecimal():
+        if number is None and kind is not None and kind.isdecimal() and len(kind) < 10:
             kind, number = None, kind
         where = typed if kind else plain
         where[name] = where.get(name, 0) + (int(number) if number else 1)

@@ -12,7 +12,7 @@ from fleetctl.probes.smi.family import Family
 
 _SLICE = re.compile(r"^\s+MIG\s+(\S+?)\s*,?\s+Device\s+(\d+):?\s*\(UUID:\s*([^)]+)\)")
 _LINK = re.compile(r"^\s+Link\s+(\d+)[:,]\s*(.*)$")
-_SPEED = re.compile(r"^([\d.]+)\s*GB/s$")
+_SPEED = re.compile(r"^(\d{1,9}(?:\.\d{1,9})?)\s*GB/s$", re.ASCII)
 _ERRORS = re.compile(r"^(.*?(?:Error|Replay|Recovery)[^:]*):\s*(\d+)$")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import pytest
 
+from fleetctl.config import parse_config
 from fleetctl.errors import ConfigError, UsageError
 from fleetctl.inventory import expand
 from fleetctl.model.probe import Output
 from fleetctl.plugin import load_plugin
 from fleetctl.probes.prometheus import samples
-from fleetctl.probes.sheet import MAX_LINE, Sheet
+from fleetctl.probes.sheet import MAX_LINE, Sheet, squeeze
 from fleetctl.probes.system import parse_slow, parse_system
 from fleetctl.probes.text import is_unknown, measure
 from fleetctl.probes.trees import read_entries, read_json
@@ -21,6 +22,7 @@ from fleetctl_ipmi.tool import Unread, sensor_lines
 from fleetctl_modbus.register_map import parse_map as parse_registers
 from fleetctl_mqtt.bus import Bus, tell
 from fleetctl_slurm.answers import NODE_FIELDS, parse_nodes, parse_reservations
+from fleetctl_slurm.words import count_cards
 from fleetctl_snmp.device_map import parse_map
 
 SYSTEM = "host\n[[1.5,{cpu},64,{mem},540000000000,0,1,2,300.5]]\n"
@@ -39,7 +41,7 @@ def table_parser(vendor: str, name: str):
         ("kunlunxin", "kunlunxin.smi"),
     ],
 )
-@pytest.mark.parametrize("filler", ["x", " ", "9", "-"])
+@pytest.mark.parametrize("filler", ["x", "9", "-"])
 def test_a_table_line_without_end_is_noise(vendor: str, name: str, filler: str) -> None:
     result = table_parser(vendor, name)(Output("+---+\n| NVIDIA-SMI 550 " + filler * 300_000 + " |\n+===+\n"))
     assert any("characters" in f.text for f in result.findings)
@@ -48,6 +50,17 @@ def test_a_table_line_without_end_is_noise(vendor: str, name: str, filler: str) 
 def test_many_long_lines_cost_what_they_are_long() -> None:
     line = "|" + "x" * (MAX_LINE - 10) + " |\n"
     table_parser("nvidia", "nvidia.table")(Output("+---+\n" + line * 100))
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\n", "\n \n\t"])
+def test_blanks_without_end_are_skipped_once(blank: str) -> None:
+    assert len(squeeze("a" + blank * 100_000 + "b")) < 500
+
+
+def test_a_number_of_cards_without_end_counts_nothing() -> None:
+    assert count_cards("gpu:" + "9" * 5000) in (None, 1)
+    with pytest.raises(ConfigError):
+        parse_config(b"a = " + b"9" * 5000)
 
 
 @pytest.mark.parametrize(
