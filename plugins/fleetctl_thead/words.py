@@ -40,7 +40,8 @@ def refusal(sheet: Sheet, text: str) -> bool:
 
 
 _XIDS = re.compile(
-    r"(?m)^(?:PPU\s+([0-9A-Fa-f:]{5,16}\.[0-7])\s*|\s+(PPU Reset|OS Reboot|Cold Reboot) Correctable\s*:\s*(\d{1,5})\s*)$"
+    r"(?m)^(?:PPU[ \t]+([0-9A-Fa-f:]{5,16}\.[0-7])[ \t]*"
+    r"|[ \t]+(PPU Reset|OS Reboot|Cold Reboot) Correctable[ \t]*:[ \t]*(\d{1,5})[ \t]*)$"
 )
 _ASKS = {
     "PPU Reset": FaultAction.RESET_NOW,

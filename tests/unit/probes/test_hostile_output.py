@@ -55,6 +55,8 @@ def test_many_long_lines_cost_what_they_are_long() -> None:
 @pytest.mark.parametrize("blank", [" ", "\t", "\n", "\n \n\t"])
 def test_blanks_without_end_are_skipped_once(blank: str) -> None:
     assert len(squeeze("a" + blank * 100_000 + "b")) < 500
+    for parser in load_plugin("thead").parsers:
+        parser.parse(Output("Xid Errors" + blank * 100_000 + "x" + blank * 100_000 + ": 1 |"))
 
 
 def test_a_number_of_cards_without_end_counts_nothing() -> None:
