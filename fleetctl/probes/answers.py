@@ -93,7 +93,7 @@ class HostAnswers:
         kind = view.quick_kind
         if kind is None or section.kept < view.quick_at or section.stderr:
             return False
-        rows = quick_rows(section.stdout[view.quick_at :], len(kind.devices), len(kind.columns))
+        rows = quick_rows(section.stdout[view.quick_at :], len(kind.devices), kind.columns)
         if rows is None:
             return False
         kind.rows = rows
@@ -127,10 +127,7 @@ class HostAnswers:
             view.quick_at = section.stdout.rstrip(b"\n").rfind(b"\n") + 1
             row_text = section.stdout[view.quick_at :]
             # Only while the parser says the same as the line itself may the line speak for the parser.
-            if (
-                kind.columns == probe.columns
-                and quick_rows(row_text, len(kind.devices), len(kind.columns)) == kind.rows
-            ):
+            if kind.columns == probe.columns and quick_rows(row_text, len(kind.devices), kind.columns) == kind.rows:
                 view.quick_kind = kind
         self.views[section.probe] = view
 

@@ -183,9 +183,14 @@ def is_blank(number: float) -> bool:
     return number in _BLANKS or 2.0**63 - 2048 <= number <= 2.0**64
 
 
+def limits(metric: str) -> tuple[float, float]:
+    """The least and the most that a card or a host can say of it."""
+    return _LIMITS_OF.get(metric) or _LIMITS[dimension(metric)]
+
+
 def plausible(metric: str, number: float) -> bool:
     """False for what no card can say: below zero, above any chip made, not a number."""
-    low, high = _LIMITS_OF.get(metric) or _LIMITS[dimension(metric)]
+    low, high = limits(metric)
     return low <= number <= high  # NaN compares false
 
 

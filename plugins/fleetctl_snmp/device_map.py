@@ -119,6 +119,10 @@ def _oid(text: Any, where: str, base: str = "") -> str:
     return oid
 
 
+# What a number where a table should be, a word where a number should be, or an infinite count raises.
+_WRONG_VALUES = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+
+
 def _point(data: Mapping[str, Any], where: str, base: str, absent: tuple[float, ...]) -> Point:
     known = {
         "oid", "column", "quantity", "unit", "where", "name", "scale", "offset", "digits", "unit_column", "units", "type",
@@ -179,14 +183,28 @@ def parse_map(text: str, name: str) -> DeviceMap:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOMLDecodeError is one; so is a number of 5,000 digits
         raise ConfigError(f"device map {name}: {error}", hint="docs/how-to/facility.md shows one") from None
-    base = _oid(data["base"], name) if data.get("base") else ""
-    absent = tuple(float(v) for v in data.get("absent", ()))
-    points = enumerate(data.get("point", ()), 1)
+    where = f"device map {name}"
+    try:
+        base = _oid(data["base"], name) if data.get("base") else ""
+        absent = tuple(float(v) for v in data.get("absent", ()))
+        points = []
+        for number, point in enumerate(data.get("point", ()), 1):
+            where = f"device map {name}, point {number}"
+            points.append(_point(point, where, base, absent))
+        where = f"device map {name}"
+        return _device_map(data, name, base, tuple(points))
+    except _WRONG_VALUES as error:
+        raise ConfigError(
+            f"{where}: a value of a wrong kind ({error})", hint="docs/how-to/facility.md shows a map"
+        ) from None
+
+
+def _device_map(data: Mapping[str, Any], name: str, base: str, points: tuple[Point, ...]) -> DeviceMap:
     return DeviceMap(
         name=name,
         title=str(data.get("title", name)),
         source=str(data.get("source", "")),
-        points=tuple(_point(p, f"device map {name}, point {i}", base, absent) for i, p in points),
+        points=points,
         vendor=str(data.get("vendor", "")),
         object_ids=tuple(_oid(o, name, base) for o in data.get("object_ids", ())),
         present=tuple(_oid(o, name, base) for o in data.get("present", ())),

@@ -222,6 +222,10 @@ def test_columns_of_a_map_hold_all_it_needs() -> None:
         '[[point]]\nquantity = "power"\n',
         '[[point]]\noid = "1.3.x"\nquantity = "power"\n',
         '[[point]]\noid = "1.3.6.1.4.1.1"\ncolour = "red"\n',
+        '[[point]]\noid = "1.3.6.1.4.1.1"\nscale = "tenth"\n',
+        '[[point]]\noid = "1.3.6.1.4.1.1"\ntotal = inf\n',
+        '[[point]]\noid = "1.3.6.1.4.1.1"\nwords = 3\n',
+        "point = 3",
     ],
 )
 def test_a_wrong_map_is_told_by_its_point(text: str) -> None:
