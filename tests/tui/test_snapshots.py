@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from fleetctl.i18n import set_language
 from fleetctl.tui.app import Console
@@ -29,6 +30,9 @@ def pressing(*keys: str) -> Callable[[Pilot[Any]], Any]:
         assert isinstance(app, Console)
         await settle(app, pilot)
         await press(app, pilot, *keys)
+        for line in app.screen.query(Input):
+            line.cursor_blink = False  # on a busy machine half a second passes between the last key and the picture
+        await pilot.pause()
 
     return run
 
