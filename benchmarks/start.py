@@ -163,6 +163,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = make_fleet(Path(folder), options.hosts)
         environ = {**os.environ, "FLEETCTL_CONFIG": str(config), "LC_ALL": "C.UTF-8"}
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation is compiled; here the first run does it
         fleetctl = [sys.executable, "-m", "fleetctl"]
         commands = {
             "python -c pass": [sys.executable, "-c", "pass"],
