@@ -1,6 +1,6 @@
 """Placement on openb, churn, drain, power, queues of gangs and pooled sites, and speed, beside published figures.
 
-    python benchmarks/placement.py TRACE_FOLDER [--seeds 10] [--only fill,power,churn,drain,queue,sites,speed]
+    python benchmarks/placement.py TRACE_FOLDER [--seeds 10] [--only fill,churn,drain,queue,sites,speed]
 
 TRACE_FOLDER holds openb_node_list_gpu_node.csv and openb_pod_list_default.csv. Everything runs through the packer and
 the replays behind `fleetctl simulate`.
