@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import sys
@@ -145,13 +146,17 @@ class Console(App[None]):
     def _ask_pulse(self) -> None:
         if not self._asking_pulse:
             self._asking_pulse = True
-            self.run_worker(self._read_pulse, thread=True, group="pulse", exit_on_error=False)
+            self.run_worker(self._read_pulse(), group="pulse", exit_on_error=False)
 
-    def _read_pulse(self) -> None:
+    async def _read_pulse(self) -> None:
+        """The title says it as soon as it is known, whether or not the screen has been drawn by then."""
         try:
-            self.pulse = self.source.pulse()
+            self.pulse = await asyncio.to_thread(self.source.pulse)
         except FleetctlError as error:
             self.post_message(FeedBroken(str(error)))
+        else:
+            if self._running_screen() and isinstance(self.screen, DataScreen):
+                self.screen.tell()
         finally:
             self._asking_pulse = False
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from threading import Event
 from typing import Any
 
 import pytest
@@ -31,6 +33,23 @@ def test_the_feed_speaks_once_per_change_and_says_why_it_cannot() -> None:
     assert [m.version if isinstance(m, StoreChanged) else m.text for m in said] == [
         1, 2, "fleet.db is damaged. fleetctl db check", 2,
     ]  # fmt: skip
+
+
+async def test_the_title_tells_of_the_engine_as_soon_as_it_is_known() -> None:
+    """The screen may be drawn by then: it must not say "no engine yet" until its next second."""
+    source, answer = FleetSource(), Event()
+    pulse = source.pulse
+    source.pulse = lambda: (answer.wait(60), pulse())[1]  # type: ignore[method-assign]
+    app = Console(source, watch=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        async with asyncio.timeout(60):
+            while not table_of(app, "#worst").loaded:
+                await pilot.pause(0.01)
+        app.screen.tick = lambda: None  # type: ignore[attr-defined]  # that second never passes
+        assert "no engine yet" in text_of(app)
+        answer.set()
+        await settle(app, pilot)
+        assert "no engine yet" not in text_of(app)
 
 
 async def test_a_change_is_handed_to_the_screen_once(monkeypatch: pytest.MonkeyPatch) -> None:
