@@ -355,7 +355,11 @@ class FleetCore:
 
     def _could(self, shape: Shape) -> int:
         """Nodes that could take a member of it one day, as far as is known."""
-        return self.packer.could(self.kind(shape), self._known & ~self._away & ~self._repair)
+        return self.packer.could(self.kind(shape), self._lasting())
+
+    def _lasting(self) -> Mask:
+        """Nodes whose cards are known and that are neither gone nor away."""
+        return self._known & ~self._away & ~self._repair
 
     def _nearest(self, shape: Shape, room: int) -> str:
         """The nearest request that could ever be met, in words."""
@@ -375,7 +379,7 @@ class FleetCore:
 
     def _just_enough(self, eased: Shape, what: str) -> str:
         """The limit that nodes could just meet, as an option; "" where it is no number."""
-        able = self.packer.able(self.kind(eased)) & self._known & ~self._away & ~self._repair
+        able = self.packer.able(self.kind(eased)) & self._lasting()
         chips = {self._views[n].chip or "" for n in np.flatnonzero(able).tolist()}
         facts = [self.snapshot.chips[c] for c in chips if c in self.snapshot.chips]
         if what == "price_ceiling" and (prices := [p for c in chips if (p := self.snapshot.prices.get(c)) is not None]):
